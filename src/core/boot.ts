@@ -1,0 +1,65 @@
+import type { ShardRecord } from "./storage-port.ts";
+
+/**
+ * Numbers the lives of the object. A session's row names the boot that its connection was attached under; rows of
+ * an older boot belong to connections that a reset cut. The number is written when the first row needs it: an
+ * object that only strangers wake writes nothing.
+ */
+export class Boot {
+  #stored: ShardRecord | undefined;
+  #number = 1;
+  #changed = false;
+
+  get number(): number {
+    return this.#number;
+  }
+
+  get hasUnwritten(): boolean {
+    return this.#changed;
+  }
+
+  /** Sessions attached under this boot or an older one have lost their connection. */
+  get lostThrough(): number {
+    return this.#number - 1;
+  }
+
+  /** There may be rows of cut connections that nobody has looked after. */
+  get isUnsettled(): boolean {
+    return (
+      this.#stored !== undefined && this.#stored.settledBoot < Math.min(this.#stored.boot, this.lostThrough)
+    );
+  }
+
+  /** `survived`: sockets are there, so this is the same life as before. */
+  start(stored: ShardRecord | undefined, survived: boolean): void {
+    this.#stored = stored;
+    const boot = stored?.boot ?? 0;
+    this.#number = survived ? Math.max(boot, 1) : boot + 1;
+  }
+
+  /** The number, for a row that is about to be written. */
+  claim(): number {
+    if (this.#stored?.boot !== this.#number) {
+      this.#set({ boot: this.#number, settledBoot: this.#stored?.settledBoot ?? 0 });
+    }
+    return this.#number;
+  }
+
+  /** All rows of older boots have been looked after. */
+  settle(): void {
+    if (this.#stored === undefined || !this.isUnsettled) return;
+    this.#set({ boot: this.#stored.boot, settledBoot: Math.min(this.#stored.boot, this.lostThrough) });
+  }
+
+  /** The row to write, if it changed. */
+  takeUnwritten(): ShardRecord | undefined {
+    if (!this.#changed) return undefined;
+    this.#changed = false;
+    return this.#stored;
+  }
+
+  #set(record: ShardRecord): void {
+    this.#stored = record;
+    this.#changed = true;
+  }
+}

@@ -1,0 +1,103 @@
+import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
+import type { ProtocolVersion } from "../packet.ts";
+import { Times } from "../limits.ts";
+import type { Session } from "../session/session.ts";
+
+/** What CONNECT settled for the rest of the Network Connection. */
+export interface ClientSettings {
+  readonly clientId: string;
+  readonly keepAliveSec: number;
+  /** QoS 1 and 2 messages the client takes unacknowledged. */
+  readonly receiveMaximum: number;
+  readonly maximumPacketSizeBytes?: number;
+  /** The client wants Reason Strings and User Properties on any packet ([MQTT-3.1.2-29]). */
+  readonly problemInformation: boolean;
+}
+
+/** One Network Connection. */
+export class Connection {
+  readonly connectionId: string;
+  readonly openedAtMs: number;
+  readonly randomClientId: string;
+  readonly clientIdHint: string | undefined;
+  client: ClientSettings | undefined;
+  /** As CONNECT said. */
+  protocolVersion: ProtocolVersion = 4;
+  /** Absent before CONNECT, and after a hibernation until the sessions are loaded. */
+  session: Session | undefined;
+  lastSeenAtMs: number;
+  readonly topicAliases = new Map<number, string>();
+  /** When the packet began whose bytes are not complete. */
+  unfinishedSinceMs: number | undefined;
+  /** PUBACKs and PUBRECs that wait for a commit; later ones queue up behind them. */
+  parkedAckCount = 0;
+  /** CONNACK waits for a commit, and everything else for CONNACK. */
+  holdsOutput = false;
+  isClosed = false;
+  #savedLastSeenAtMs: number;
+
+  constructor(connectionId: string, attachment: ConnectionAttachment) {
+    this.connectionId = connectionId;
+    this.openedAtMs = attachment.openedAtMs;
+    this.randomClientId = attachment.randomClientId;
+    this.clientIdHint = attachment.clientIdHint;
+    this.lastSeenAtMs = attachment.openedAtMs;
+    this.#savedLastSeenAtMs = attachment.openedAtMs;
+    if (attachment.client !== undefined) this.#restore(attachment.client);
+  }
+
+  /** 1.5 × Keep Alive after the last packet ([MQTT-3.1.2-22]); undefined when Keep Alive is off. */
+  get keepAliveDueAtMs(): number | undefined {
+    if (this.isClosed || this.client === undefined || this.client.keepAliveSec === 0) return undefined;
+    return this.lastSeenAtMs + this.client.keepAliveSec * 1500;
+  }
+
+  /** When a socket that has not come to a whole packet is closed. */
+  get incompleteDueAtMs(): number | undefined {
+    if (this.isClosed) return undefined;
+    const sinceMs = this.client === undefined ? this.openedAtMs : this.unfinishedSinceMs;
+    return sinceMs === undefined ? undefined : sinceMs + Times.incompletePacketMs;
+  }
+
+  get isLastSeenStale(): boolean {
+    return this.client !== undefined && this.lastSeenAtMs - this.#savedLastSeenAtMs >= Times.lastSeenStepMs;
+  }
+
+  /** What the socket keeps through hibernation. */
+  attachment(): ConnectionAttachment {
+    this.#savedLastSeenAtMs = this.lastSeenAtMs;
+    return {
+      openedAtMs: this.openedAtMs,
+      randomClientId: this.randomClientId,
+      ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
+      ...(this.client !== undefined &&
+        this.session !== undefined && {
+          client: {
+            ...this.client,
+            protocolVersion: this.protocolVersion,
+            ...this.session.attached(),
+            lastSeenAtMs: this.lastSeenAtMs,
+            topicAliases: [...this.topicAliases],
+          },
+        }),
+    };
+  }
+
+  #restore(client: AttachedClient): void {
+    const { protocolVersion, clientId, keepAliveSec, receiveMaximum, problemInformation } = client;
+    this.protocolVersion = protocolVersion;
+    this.client = {
+      clientId,
+      keepAliveSec,
+      receiveMaximum,
+      problemInformation,
+      ...(client.maximumPacketSizeBytes !== undefined && {
+        maximumPacketSizeBytes: client.maximumPacketSizeBytes,
+      }),
+    };
+    this.#savedLastSeenAtMs = client.lastSeenAtMs;
+    // The saved time may be older than the truth by up to a step: nobody is closed early.
+    this.lastSeenAtMs = client.lastSeenAtMs + Times.lastSeenStepMs;
+    for (const [topicAlias, topicName] of client.topicAliases) this.topicAliases.set(topicAlias, topicName);
+  }
+}

@@ -1,0 +1,92 @@
+import type { CloseCode } from "../effect.ts";
+import { ReasonCode } from "../reason-code.ts";
+import { toPublication } from "../publication.ts";
+import type { Session } from "../session/session.ts";
+import type { ShardContext } from "../shard-context.ts";
+import type { Connection } from "./connection.ts";
+
+/** Ends the connection from this side: version 5 clients are told why ([MQTT-4.13.1-1]). */
+export function disconnect(
+  context: ShardContext,
+  connection: Connection,
+  reasonCode: ReasonCode,
+  reasonString: string,
+  nowMs: number,
+): void {
+  hangUp(context, connection, reasonCode, reasonString);
+  detach(context, connection, nowMs);
+}
+
+/** Says why and closes the socket; the session is the caller's to look after. */
+export function hangUp(
+  { output }: ShardContext,
+  connection: Connection,
+  reasonCode: ReasonCode,
+  reasonString: string,
+  closeCode: CloseCode = closeCodeOf(reasonCode),
+): void {
+  if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.holdsOutput) {
+    output.send(connection, { type: "disconnect", reasonCode, reasonString });
+  }
+  output.close(connection, closeCode, reasonString);
+}
+
+/** The Network Connection is gone: what becomes of its session and Will. */
+export function detach(context: ShardContext, connection: Connection, nowMs: number): void {
+  const { session } = connection;
+  connection.isClosed = true;
+  if (session === undefined || session.connection !== connection) return;
+  session.connection = undefined;
+  session.volatileSinceMs = undefined;
+  context.delivering.stopReplays(session);
+  leave(context, session, nowMs);
+}
+
+/** A session without a connection: its Will falls due, and its expiry begins to run. */
+function leave(context: ShardContext, session: Session, nowMs: number): void {
+  session.detachedAtMs = nowMs;
+  session.attachedBoot = 0;
+  const willDelaySec = Math.min(session.will?.willDelayIntervalSec ?? 0, session.sessionExpiryIntervalSec);
+  if (session.will !== undefined && willDelaySec > 0) {
+    session.willDueAtMs = nowMs + willDelaySec * 1000;
+  } else {
+    publishWill(context, session, nowMs);
+  }
+  if (session.isPersistent) {
+    context.sessions.saveRow(session);
+    context.clock.watchSession(session);
+  } else {
+    context.sessions.end(session);
+  }
+}
+
+/** Publishes the Will, if there is one, and removes it with the same commit ([MQTT-3.1.2-10]). */
+export function publishWill(context: ShardContext, session: Session, nowMs: number): void {
+  const { will } = session;
+  session.will = undefined;
+  session.willDueAtMs = undefined;
+  if (will === undefined) return;
+  const { willDelayIntervalSec: _, ...message } = will;
+  context.owners.publish(toPublication(message, nowMs), session.clientId, nowMs);
+}
+
+/** The session ends before its time: with it ends the delay of its Will ([MQTT-3.1.3-9]). */
+export function endSession(context: ShardContext, session: Session, nowMs: number): void {
+  publishWill(context, session, nowMs);
+  context.sessions.end(session);
+}
+
+const closeCodes: Partial<Record<ReasonCode, CloseCode>> = {
+  [ReasonCode.NormalDisconnection]: 1000,
+  [ReasonCode.MalformedPacket]: 1002,
+  [ReasonCode.ProtocolError]: 1002,
+  [ReasonCode.ReceiveMaximumExceeded]: 1002,
+  [ReasonCode.TopicAliasInvalid]: 1002,
+  [ReasonCode.ImplementationSpecificError]: 1011,
+  [ReasonCode.ServerShuttingDown]: 1001,
+  [ReasonCode.PacketTooLarge]: 1009,
+};
+
+function closeCodeOf(reasonCode: ReasonCode): CloseCode {
+  return closeCodes[reasonCode] ?? 1008;
+}

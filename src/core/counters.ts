@@ -1,0 +1,16 @@
+/** What happened since the shard was constructed. Plain numbers, so that counting costs nothing. */
+export class Counters {
+  messagesReceived = 0;
+  messagesSent = 0;
+  /** QoS 1 and 2 messages dropped because a session's queue was full. */
+  droppedQueueFull = 0;
+  /** QoS 0 messages dropped because the client did not take what was sent before. */
+  droppedSlowConsumer = 0;
+  droppedExpired = 0;
+  /** Messages not sent because they exceed the client's Maximum Packet Size ([MQTT-3.1.2-25]). */
+  droppedTooLarge = 0;
+  retainedRefused = 0;
+  connectionsRefused = 0;
+  protocolFaults = 0;
+  handlerErrors = 0;
+}

@@ -1,0 +1,43 @@
+/** What happens to a shard. Every input is handled in one synchronous turn. */
+import type { ClientPacket, ProtocolVersion } from "./packet.ts";
+import type { ReasonCode } from "./reason-code.ts";
+import type { CloseCode } from "./effect.ts";
+
+/** Bytes that are not a packet the server may accept. */
+export interface Fault {
+  readonly reasonCode: ReasonCode;
+  readonly reasonString: string;
+  /** Set when a CONNECT was read far enough to know it. */
+  readonly protocolVersion?: ProtocolVersion;
+  readonly closeCode?: CloseCode;
+}
+
+export type Input =
+  /** The object was constructed. */
+  | { readonly type: "start"; readonly armedAlarmAtMs?: number; readonly hasConnections: boolean }
+  /** A WebSocket was accepted. */
+  | {
+      readonly type: "open";
+      readonly connectionId: string;
+      readonly randomClientId: string;
+      readonly clientIdHint?: string;
+    }
+  /** A WebSocket message, decoded: whole packets, then perhaps a fault. */
+  | {
+      readonly type: "receive";
+      readonly connectionId: string;
+      readonly packets: readonly ClientPacket[];
+      readonly fault?: Fault;
+      /** The message ended inside a packet, whose other bytes are awaited. */
+      readonly unfinished: boolean;
+    }
+  /** The WebSocket is gone. */
+  | { readonly type: "closed"; readonly connectionId: string }
+  /** Write and send what may be joined no longer. */
+  | { readonly type: "settle" }
+  /** `timerDueAtMs` has come. */
+  | { readonly type: "timer" }
+  /** The storage alarm fired. */
+  | { readonly type: "alarm" }
+  /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
+  | { readonly type: "drain" };

@@ -1,0 +1,69 @@
+/** Every bound of a shard, with its unit in the name. Past one: the specification's Reason Code and a counter. */
+export interface Limits {
+  /** Largest MQTT packet accepted; announced as Maximum Packet Size. */
+  readonly maximumPacketSizeBytes: number;
+  /** QoS 1 and 2 PUBLISHes a client may have unacknowledged; announced as Receive Maximum. */
+  readonly receiveMaximum: number;
+  /** Topic Aliases a client may set; announced as Topic Alias Maximum. */
+  readonly topicAliasMaximum: number;
+  /** All Topic Names behind the aliases of one connection (they must fit a socket's attachment). */
+  readonly topicAliasBytesMax: number;
+  /** QoS 1 and 2 messages in flight to one client, whatever larger Receive Maximum it announced. */
+  readonly inflightMessagesMax: number;
+  /** Longest Keep Alive; a longer one is answered with Server Keep Alive. 0 (off) stays as the client asked. */
+  readonly keepAliveSecMax: number;
+  readonly clientIdentifierLengthMax: number;
+  readonly subscriptionsPerSessionMax: number;
+  readonly topicLevelsMax: number;
+  /** Messages waiting for one session, beyond those in flight; a further one is dropped and counted. */
+  readonly queuedMessagesPerSessionMax: number;
+  readonly queuedBytesPerSessionMax: number;
+  /** Waiting messages of one session that are kept in memory beside the log. */
+  readonly queuedMessagesInMemoryMax: number;
+  readonly retainedMessagesMax: number;
+  readonly connectionsMax: number;
+  /** Subscriptions of a session without a row that are kept in the socket's attachment. */
+  readonly attachedSubscriptionsBytesMax: number;
+}
+
+export const defaultLimits: Limits = {
+  maximumPacketSizeBytes: 256 * 1024,
+  receiveMaximum: 100,
+  topicAliasMaximum: 10,
+  topicAliasBytesMax: 4096,
+  inflightMessagesMax: 100,
+  keepAliveSecMax: 3600,
+  clientIdentifierLengthMax: 256,
+  subscriptionsPerSessionMax: 1000,
+  topicLevelsMax: 128,
+  queuedMessagesPerSessionMax: 100_000,
+  queuedBytesPerSessionMax: 64 * 1024 * 1024,
+  queuedMessagesInMemoryMax: 1000,
+  retainedMessagesMax: 100_000,
+  connectionsMax: 32_000,
+  attachedSubscriptionsBytesMax: 6 * 1024,
+};
+
+/** Times of the broker's own, apart from what clients ask for. */
+export const Times = {
+  /** A socket without a CONNECT, or with an unfinished packet, is closed after this. */
+  incompletePacketMs: 10_000,
+  /** Keep alive and other due times may be served this much late, so that alarms are few. */
+  alarmSlipMs: 4_500,
+  alarmSpacingMs: 5_000,
+  /** While a connected session has a row, some alarm is due within this. */
+  alarmHorizonMs: 3_600_000,
+  /** An alarm this late means that the shard was away: clients get as much again before they are closed. */
+  alarmLateMs: 5_000,
+  /** Wills of sessions that a reset disconnected wait this long for their client to return. */
+  resetWillGraceMs: 30_000,
+  /** Acknowledgements that need no write of their own are written with the first flush after this. */
+  lazyStateMs: 30_000,
+  /** Waiting messages of a session without a row are held in memory, and the shard awake, this long. */
+  memoryQueueMs: 30_000,
+  /** Precision of the last-seen time in a socket's attachment. */
+  lastSeenStepMs: 2_000,
+} as const;
+
+/** Acknowledgements of one session after which its state is written, lazily or not. */
+export const lazyAcksMax = 256;

@@ -1,0 +1,310 @@
+import { assert } from "../assert.ts";
+import type { Publication } from "../publication.ts";
+import { sizeOf } from "../publication.ts";
+import { lazyAcksMax, Times } from "../limits.ts";
+import type { DeliveryState, LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
+
+/** One flush: a row that holds messages, each once for all its sessions, and delivery states of sessions. */
+export class Segment {
+  readonly slot: number;
+  readonly seq: number;
+  /** Undelivered (message, session) pairs and newest delivery states in it; at 0 the row may be overwritten. */
+  liveCount = 0;
+
+  constructor(slot: number, seq: number) {
+    this.slot = slot;
+    this.seq = seq;
+  }
+}
+
+/** A message on its way to one session. */
+export interface QueuedMessage {
+  readonly publication: Publication;
+  readonly target: LogTarget;
+  /** Where it is kept; absent while it is in memory only. */
+  segment?: Segment;
+}
+
+/** What the log needs of a session. */
+export interface LogSession {
+  readonly sessionNumber: number;
+  /** The segment that holds the session's newest delivery state, when no row of its own does. */
+  deliveryStateSegment?: Segment | undefined;
+  deliveryState(): DeliveryState;
+  /** True while the delivery still has to be kept. */
+  isPending(ordinal: number): boolean;
+  /** Called when a message for the session has been given its place in the log. */
+  onLogged(ordinal: number, segment: Segment): void;
+  /** Called when a pending message for the session was found in the stored log. */
+  onFound(ordinal: number, segment: Segment, sizeBytes: number): void;
+}
+
+interface UnwrittenMessage {
+  readonly publication: Publication;
+  readonly targets: LogTarget[];
+  readonly sessions: LogSession[];
+}
+
+export interface LogPage {
+  readonly messages: QueuedMessage[];
+  /** Where the next page begins. */
+  readonly nextSeq: number;
+}
+
+/** Rows stay below Cloudflare's 2 MB with room for the encoding. */
+const segmentBytesMax = 1_200_000;
+/** Overhead of a target in a segment, about. */
+const targetBytes = 24;
+
+/**
+ * The queue of all the sessions of a shard: an append-only log in rows that are written whole and overwritten when
+ * nothing in them is awaited any more (a deleted row would cost as much as a written one).
+ */
+export class MessageLog {
+  readonly #storage: ShardStorage;
+  /** By `seq`, ascending. */
+  readonly #segments = new Map<number, Segment>();
+  readonly #freeSlots: number[] = [];
+  readonly #changed = new Set<LogSession>();
+  #slotCount = 0;
+  #nextSeq = 1;
+  #unwritten: UnwrittenMessage[] = [];
+  #mustFlush = false;
+  #lazyCount = 0;
+  #lazySinceMs: number | undefined;
+
+  constructor(storage: ShardStorage) {
+    this.#storage = storage;
+  }
+
+  /** Sequence of the next segment. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Something in here holds back a packet, or has waited long enough. */
+  get mustFlush(): boolean {
+    return this.#mustFlush;
+  }
+
+  get segmentCount(): number {
+    return this.#segments.size;
+  }
+
+  append(publication: Publication, target: LogTarget, session: LogSession): void {
+    let last = this.#unwritten[this.#unwritten.length - 1];
+    if (last?.publication !== publication) {
+      last = { publication, targets: [], sessions: [] };
+      this.#unwritten.push(last);
+    }
+    last.targets.push(target);
+    last.sessions.push(session);
+    this.#mustFlush = true;
+  }
+
+  /** The session's delivery state is newer than what is stored, and a packet waits for it to be written. */
+  noteChanged(session: LogSession): void {
+    this.#changed.add(session);
+    this.#mustFlush = true;
+  }
+
+  /** The session's delivery state is newer than what is stored; it is written with the next flush. */
+  noteAcknowledged(session: LogSession, nowMs: number): void {
+    this.#changed.add(session);
+    this.#lazyCount += 1;
+    this.#lazySinceMs ??= nowMs;
+    if (this.#lazyCount >= lazyAcksMax || nowMs - this.#lazySinceMs >= Times.lazyStateMs)
+      this.#mustFlush = true;
+  }
+
+  /** The session's own row now holds its delivery state. */
+  noteStoredInRow(session: LogSession): void {
+    this.#changed.delete(session);
+    this.#dropState(session);
+  }
+
+  /** The last chance to write what could wait. */
+  noteDraining(): void {
+    if (this.#changed.size > 0) this.#mustFlush = true;
+  }
+
+  /** A (message, session) pair is delivered, dropped or its session gone. */
+  release(segment: Segment): void {
+    segment.liveCount -= 1;
+    assert(segment.liveCount >= 0, "a segment holds no less than nothing");
+    if (segment.liveCount > 0) return;
+    this.#segments.delete(segment.seq);
+    this.#freeSlots.push(segment.slot);
+  }
+
+  /** The session is gone: its waiting messages, from segment `fromSeq` on, need no keeping. */
+  forget(session: LogSession, fromSeq: number): void {
+    this.noteStoredInRow(session);
+    for (const message of this.#unwritten) {
+      for (let index = message.sessions.length - 1; index >= 0; index -= 1) {
+        if (message.sessions[index] !== session) continue;
+        message.sessions.splice(index, 1);
+        message.targets.splice(index, 1);
+      }
+    }
+    this.#unwritten = this.#unwritten.filter((message) => message.targets.length > 0);
+    for (const segment of [...this.#segments.values()]) {
+      if (segment.seq < fromSeq) continue;
+      for (const target of targetsOf(this.#head(segment), session)) {
+        if (session.isPending(target.ordinal)) this.release(segment);
+      }
+    }
+  }
+
+  /**
+   * Messages for the session after `ordinal`, in order: at least one if any is in the log, and no more than the
+   * limits say. `fromSeq` is a segment not after the first of them.
+   */
+  read(
+    session: LogSession,
+    ordinal: number,
+    fromSeq: number,
+    limits: { count: number; bytes: number },
+  ): LogPage {
+    const messages: QueuedMessage[] = [];
+    let sizeBytes = 0;
+    for (const segment of this.#segments.values()) {
+      if (segment.seq < fromSeq) continue;
+      if (messages.length >= limits.count || sizeBytes >= limits.bytes)
+        return { messages, nextSeq: segment.seq };
+      const head = this.#head(segment);
+      if (!mentions(head, session)) continue;
+      const { publications } = this.#record(segment);
+      for (const [index, { targets }] of head.messages.entries()) {
+        for (const target of targets) {
+          if (target.sessionNumber !== session.sessionNumber || target.ordinal <= ordinal) continue;
+          if (!session.isPending(target.ordinal)) continue;
+          if (messages.length >= limits.count || sizeBytes >= limits.bytes) {
+            return { messages, nextSeq: segment.seq };
+          }
+          const publication = publications[index];
+          assert(publication !== undefined, "a segment holds a message for each of its targets");
+          messages.push({ publication, target, segment });
+          sizeBytes += sizeOf(publication);
+        }
+      }
+    }
+    return { messages, nextSeq: this.#nextSeq };
+  }
+
+  /** Turns all that is unwritten into segments and tells the sessions where their messages are. */
+  flush(): SegmentRecord[] {
+    const records: SegmentRecord[] = [];
+    const states = [...this.#changed];
+    let messages: UnwrittenMessage[] = [];
+    let sizeBytes = 0;
+    for (const message of this.#unwritten) {
+      const messageBytes = sizeOf(message.publication) + message.targets.length * targetBytes;
+      if (messages.length > 0 && sizeBytes + messageBytes > segmentBytesMax) {
+        records.push(this.#write(messages, []));
+        messages = [];
+        sizeBytes = 0;
+      }
+      messages.push(message);
+      sizeBytes += messageBytes;
+    }
+    if (messages.length > 0 || states.length > 0) records.push(this.#write(messages, states));
+    this.#unwritten = [];
+    this.#changed.clear();
+    this.#mustFlush = false;
+    this.#lazyCount = 0;
+    this.#lazySinceMs = undefined;
+    return records;
+  }
+
+  /**
+   * Rebuilds the list of segments. `sessionOf` must know every session that still is, each with its newest delivery
+   * state, which lies in the segment that `stateSeqs` names; what is for nobody is dead.
+   */
+  restore(
+    heads: readonly SegmentHead[],
+    stateSeqs: ReadonlyMap<LogSession, number>,
+    sessionOf: (sessionNumber: number) => LogSession | undefined,
+  ): void {
+    for (const head of heads) {
+      const segment = new Segment(head.slot, head.seq);
+      this.#segments.set(segment.seq, segment);
+      this.#slotCount = Math.max(this.#slotCount, head.slot);
+      this.#nextSeq = Math.max(this.#nextSeq, head.seq + 1);
+      for (const { targets, sizeBytes } of head.messages) {
+        for (const target of targets) {
+          const session = sessionOf(target.sessionNumber);
+          if (session?.isPending(target.ordinal) !== true) continue;
+          segment.liveCount += 1;
+          session.onFound(target.ordinal, segment, sizeBytes);
+        }
+      }
+    }
+    for (const [session, seq] of stateSeqs) this.#holdState(session, this.#segments.get(seq));
+    for (const segment of [...this.#segments.values()]) {
+      if (segment.liveCount > 0) continue;
+      this.#segments.delete(segment.seq);
+      this.#freeSlots.push(segment.slot);
+    }
+  }
+
+  #write(messages: UnwrittenMessage[], states: LogSession[]): SegmentRecord {
+    const segment = new Segment(this.#freeSlots.pop() ?? (this.#slotCount += 1), this.#nextSeq);
+    this.#nextSeq += 1;
+    this.#segments.set(segment.seq, segment);
+    for (const message of messages) {
+      segment.liveCount += message.targets.length;
+      for (const [index, session] of message.sessions.entries()) {
+        session.onLogged((message.targets[index] as LogTarget).ordinal, segment);
+      }
+    }
+    const deliveryStates = states.map((session) => [session.sessionNumber, session.deliveryState()] as const);
+    for (const session of states) {
+      this.#dropState(session);
+      this.#holdState(session, segment);
+    }
+    return {
+      slot: segment.slot,
+      seq: segment.seq,
+      messages: messages.map(({ publication, targets }) => ({ sizeBytes: sizeOf(publication), targets })),
+      publications: messages.map(({ publication }) => publication),
+      deliveryStates,
+    };
+  }
+
+  #holdState(session: LogSession, segment: Segment | undefined): void {
+    assert(segment !== undefined, "a delivery state lies in a segment");
+    session.deliveryStateSegment = segment;
+    segment.liveCount += 1;
+  }
+
+  #dropState(session: LogSession): void {
+    const segment = session.deliveryStateSegment;
+    if (segment === undefined) return;
+    session.deliveryStateSegment = undefined;
+    this.release(segment);
+  }
+
+  #head(segment: Segment): SegmentHead {
+    const head = this.#storage.readSegmentHead(segment.slot);
+    assert(head !== undefined, "a live segment has a row");
+    return head;
+  }
+
+  #record(segment: Segment): SegmentRecord {
+    const record = this.#storage.readSegment(segment.slot);
+    assert(record !== undefined, "a live segment has a row");
+    return record;
+  }
+}
+
+function* targetsOf(head: SegmentHead, session: LogSession): Iterable<LogTarget> {
+  for (const { targets } of head.messages) {
+    for (const target of targets) if (target.sessionNumber === session.sessionNumber) yield target;
+  }
+}
+
+function mentions(head: SegmentHead, session: LogSession): boolean {
+  for (const _ of targetsOf(head, session)) return true;
+  return false;
+}

@@ -1,0 +1,280 @@
+import type { CoreConfig } from "../config.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { Counters } from "../counters.ts";
+import type { Output } from "../output.ts";
+import type { Delivery } from "../packet.ts";
+import type { Publication } from "../publication.ts";
+import { isExpired, remainingExpirySec } from "../publication.ts";
+import type { MessageLog } from "../queue/message-log.ts";
+import type { SubscriptionRecord } from "../storage-port.ts";
+import type { TopicOwners } from "../topics/topic-owner.ts";
+import type { NextDelivery } from "./outbound.ts";
+import type { Session } from "./session.ts";
+
+export interface DeliverOptions {
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly subscriptionIdentifiers?: readonly number[];
+}
+
+/** How much waits in a socket before QoS 0 messages are left out and retained messages wait. */
+export interface SocketBuffers {
+  isFull(connectionId: string): boolean;
+}
+
+/** Retained messages on their way to a new subscription. */
+export interface Replay {
+  readonly subscription: SubscriptionRecord;
+  readonly topicNames: readonly string[];
+  position: number;
+}
+
+/** Retained messages sent before other events get their turn. */
+const replayStepCount = 500;
+/** How soon a replay that a full socket paused looks again. */
+const replayRetryMs = 50;
+/** Replays stop at this many messages that wait for the client's acknowledgements. */
+const replayWaitingMax = 100;
+
+/** Brings messages to the clients of sessions: at once, when the client's window opens, or after the commit. */
+export class Delivering {
+  readonly #config: CoreConfig;
+  readonly #output: Output;
+  readonly #log: MessageLog;
+  readonly #counters: Counters;
+  readonly #sockets: SocketBuffers;
+  /** Connected sessions whose newest messages wait for the commit. */
+  readonly #awaitCommit = new Set<Session>();
+  /** Sessions with retained messages to come. */
+  readonly #replaying = new Set<Session>();
+  /** Told when a session begins to hold messages in memory only. */
+  onVolatile: (session: Session, nowMs: number) => void = () => {};
+
+  constructor(
+    config: CoreConfig,
+    output: Output,
+    log: MessageLog,
+    counters: Counters,
+    sockets: SocketBuffers,
+  ) {
+    this.#config = config;
+    this.#output = output;
+    this.#log = log;
+    this.#counters = counters;
+    this.#sockets = sockets;
+  }
+
+  /** How long until the next turn of the replays; undefined when there is none or acknowledgements bring it. */
+  replayDelayMs(): number | undefined {
+    let delayMs: number | undefined;
+    for (const { connection, outbound } of this.#replaying) {
+      if (connection === undefined || outbound.waitingCount >= replayWaitingMax) continue;
+      if (!this.#sockets.isFull(connection.connectionId)) return 0;
+      delayMs = replayRetryMs;
+    }
+    return delayMs;
+  }
+
+  /** Gives the session a message: QoS 0 to its client if it has one now, QoS 1 and 2 to its queue. */
+  deliver(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {
+    if (options.qos === 0) {
+      this.#deliverQos0(session, publication, options, nowMs);
+      return;
+    }
+    const { qos, retain, subscriptionIdentifiers } = options;
+    const queued = session.outbound.enqueue(publication, {
+      qos,
+      retain,
+      ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
+    });
+    if (!queued || session.connection === undefined) return;
+    if (session.outbound.logged) {
+      this.#awaitCommit.add(session);
+    } else {
+      this.pump(session, nowMs);
+    }
+  }
+
+  /** Sends what the client's window has room for. */
+  pump(session: Session, nowMs: number): void {
+    const { connection, outbound } = session;
+    if (connection?.client === undefined) return;
+    const { inflightMessagesMax } = this.#config.limits;
+    const sendQuota = Math.min(connection.client.receiveMaximum, inflightMessagesMax);
+    while (outbound.inflightCount < sendQuota) {
+      const next = outbound.next();
+      if (next === undefined) break;
+      this.#send(session, connection, next, nowMs);
+    }
+    this.#output.changed.add(connection);
+    if (!outbound.isVolatile) {
+      session.volatileSinceMs = undefined;
+    } else if (session.volatileSinceMs === undefined) {
+      session.volatileSinceMs = nowMs;
+      this.onVolatile(session, nowMs);
+    }
+  }
+
+  /** The session's messages go on after the next commit. */
+  awaitCommit(session: Session): void {
+    this.#awaitCommit.add(session);
+  }
+
+  /** The log has been written: the sessions that waited for it go on. */
+  pumpCommitted(nowMs: number): void {
+    for (const session of this.#awaitCommit) this.pump(session, nowMs);
+    this.#awaitCommit.clear();
+  }
+
+  /**
+   * Sends the retained messages of those topics in turns, as the client takes them. What must outlive the
+   * connection goes to the log at once.
+   */
+  replay(
+    session: Session,
+    subscription: SubscriptionRecord,
+    topicNames: readonly string[],
+    owners: TopicOwners,
+    nowMs: number,
+  ): void {
+    const paced =
+      session.isPersistent && subscription.maximumQos > 0
+        ? this.#logRetained(session, subscription, topicNames, owners, nowMs)
+        : topicNames;
+    if (paced.length === 0) return;
+    session.replays.push({ subscription, topicNames: paced, position: 0 });
+    this.#replaying.add(session);
+    this.#stepReplays(session, owners, nowMs);
+  }
+
+  /** The next turn of one session. */
+  continueReplay(session: Session, owners: TopicOwners, nowMs: number): void {
+    this.#stepReplays(session, owners, nowMs);
+  }
+
+  /** The next turn of all replays. */
+  continueReplays(owners: TopicOwners, nowMs: number): void {
+    for (const session of this.#replaying) this.#stepReplays(session, owners, nowMs);
+  }
+
+  /** The connection ended: what was not replayed is lost with it. */
+  stopReplays(session: Session): void {
+    session.replays.length = 0;
+    this.#replaying.delete(session);
+    this.#awaitCommit.delete(session);
+  }
+
+  #stepReplays(session: Session, owners: TopicOwners, nowMs: number): void {
+    const { connection, replays } = session;
+    if (connection === undefined) return;
+    for (let count = 0; count < replayStepCount; count += 1) {
+      const replay = replays[0];
+      if (replay === undefined) {
+        this.#replaying.delete(session);
+        return;
+      }
+      if (this.#mustPause(session, connection)) return;
+      const topicName = replay.topicNames[replay.position];
+      replay.position += 1;
+      if (topicName === undefined) {
+        replays.shift();
+        continue;
+      }
+      const publication = owners.retained(topicName, nowMs);
+      if (publication !== undefined) this.#deliverRetained(session, replay.subscription, publication, nowMs);
+    }
+  }
+
+  /** Queues the QoS 1 and 2 ones; returns the topics of the others. */
+  #logRetained(
+    session: Session,
+    subscription: SubscriptionRecord,
+    topicNames: readonly string[],
+    owners: TopicOwners,
+    nowMs: number,
+  ): string[] {
+    return topicNames.filter((topicName) => {
+      const publication = owners.retained(topicName, nowMs);
+      if (publication === undefined) return false;
+      if (publication.message.qos === 0) return true;
+      this.#deliverRetained(session, subscription, publication, nowMs);
+      return false;
+    });
+  }
+
+  #mustPause(session: Session, connection: Connection): boolean {
+    return session.outbound.waitingCount >= replayWaitingMax || this.#sockets.isFull(connection.connectionId);
+  }
+
+  #deliverRetained(
+    session: Session,
+    { maximumQos, subscriptionIdentifier }: SubscriptionRecord,
+    publication: Publication,
+    nowMs: number,
+  ): void {
+    const options: DeliverOptions = {
+      qos: Math.min(publication.message.qos, maximumQos) as 0 | 1 | 2,
+      // [MQTT-3.3.1-8] RETAIN is 1 for a message sent because of a new subscription.
+      retain: true,
+      ...(subscriptionIdentifier !== undefined && { subscriptionIdentifiers: [subscriptionIdentifier] }),
+    };
+    this.deliver(session, publication, options, nowMs);
+  }
+
+  #deliverQos0(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {
+    const { connection } = session;
+    if (connection === undefined || isExpired(publication, nowMs)) return;
+    if (this.#sockets.isFull(connection.connectionId)) {
+      this.#counters.droppedSlowConsumer += 1;
+      return;
+    }
+    this.#transmit(connection, { ...toDelivery(publication, options, nowMs), qos: 0, dup: false });
+  }
+
+  #send(session: Session, connection: Connection, next: NextDelivery, nowMs: number): void {
+    const { publication, target } = next.message;
+    const delivery: Delivery = {
+      ...toDelivery(publication, target, nowMs),
+      qos: target.qos,
+      dup: next.dup,
+      packetIdentifier: next.packetIdentifier,
+    };
+    if (isExpired(publication, nowMs)) {
+      this.#counters.droppedExpired += 1;
+    } else if (this.#transmit(connection, delivery)) {
+      session.outbound.markSent(next);
+      return;
+    }
+    session.outbound.markDropped(next);
+    if (session.isPersistent) this.#log.noteAcknowledged(session, nowMs);
+  }
+
+  /** False when the packet is larger than the client accepts ([MQTT-3.1.2-24]). */
+  #transmit(connection: Connection, delivery: Delivery): boolean {
+    const maximumPacketSizeBytes = connection.client?.maximumPacketSizeBytes;
+    if (
+      maximumPacketSizeBytes !== undefined &&
+      this.#config.publishSizeBytes(delivery, connection.protocolVersion) > maximumPacketSizeBytes
+    ) {
+      this.#counters.droppedTooLarge += 1;
+      return false;
+    }
+    this.#counters.messagesSent += 1;
+    this.#output.deliver(connection, delivery);
+    return true;
+  }
+}
+
+function toDelivery(
+  publication: Publication,
+  { retain, subscriptionIdentifiers }: Pick<DeliverOptions, "retain" | "subscriptionIdentifiers">,
+  nowMs: number,
+): Pick<Delivery, "message" | "retain" | "subscriptionIdentifiers" | "messageExpiryIntervalSec"> {
+  const messageExpiryIntervalSec = remainingExpirySec(publication, nowMs);
+  return {
+    message: publication.message,
+    retain,
+    ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
+    ...(messageExpiryIntervalSec !== undefined && { messageExpiryIntervalSec }),
+  };
+}

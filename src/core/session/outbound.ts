@@ -1,0 +1,330 @@
+import type { MessageLog, LogSession, QueuedMessage, Segment } from "../queue/message-log.ts";
+import type { Publication } from "../publication.ts";
+import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.ts";
+import type { Limits } from "../limits.ts";
+import type { Counters } from "../counters.ts";
+import { sizeOf } from "../publication.ts";
+
+/** Packet Identifiers follow from the order of delivery, so they survive a crash without a write of their own. */
+export function packetIdentifierOf(ordinal: number): number {
+  return ((ordinal - 1) % 0xffff) + 1;
+}
+
+interface Inflight {
+  readonly ordinal: number;
+  phase: InflightRecord["phase"];
+  /** Where the message is kept, until it is acknowledged. */
+  segment?: Segment | undefined;
+}
+
+/** What a delivery needs besides the message. */
+export interface DeliveryOptions {
+  readonly qos: 1 | 2;
+  readonly retain: boolean;
+  readonly subscriptionIdentifiers?: readonly number[];
+}
+
+/** The next message to send, and whether it may have been sent before. */
+export interface NextDelivery {
+  readonly message: QueuedMessage;
+  readonly packetIdentifier: number;
+  readonly dup: boolean;
+}
+
+export type PubrecOutcome = "release" | "finished" | "unknown";
+
+/** How much of a backlog is read from the log at a time. */
+const pageLimits = { count: 100, bytes: 1024 * 1024 };
+
+/**
+ * The QoS 1 and 2 messages of one session, server to client: waiting, then in flight. Every message gets an
+ * ordinal when it is queued; deliveries start in that order.
+ */
+export class Outbound {
+  readonly #log: MessageLog;
+  readonly #limits: Limits;
+  readonly #counters: Counters;
+  readonly #owner: LogSession;
+  #nextOrdinal = 1;
+  /** Highest ordinal ever sent or dropped; those above wait. */
+  #sentThrough = 0;
+  /** Deliveries up to this one may have reached the client before. */
+  #dupThrough = 0;
+  /** By Packet Identifier: sent on the present connection, or released by PUBREC on an earlier one. */
+  readonly #inflight = new Map<number, Inflight>();
+  /** By ordinal: sent on an earlier connection and not acknowledged. */
+  readonly #resend = new Map<number, Inflight>();
+  /** Messages in memory, in order; those after `#readThrough` are in the log only. */
+  #waiting: QueuedMessage[] = [];
+  #waitingHead = 0;
+  #readThrough = 0;
+  #readFromSeq = 0;
+  /** The oldest segment that may hold something for this session. */
+  #oldestSeq: number | undefined;
+  #logged: boolean;
+  /** In the log only because the messages waited long; ends when the queue is empty. */
+  #spilled = false;
+  #queuedBytes = 0;
+
+  constructor(owner: LogSession, log: MessageLog, limits: Limits, counters: Counters, logged: boolean) {
+    this.#owner = owner;
+    this.#log = log;
+    this.#limits = limits;
+    this.#counters = counters;
+    this.#logged = logged;
+  }
+
+  get logged(): boolean {
+    return this.#logged;
+  }
+
+  get inflightCount(): number {
+    return this.#inflight.size;
+  }
+
+  /** Messages not yet sent. */
+  get waitingCount(): number {
+    return this.#nextOrdinal - 1 - this.#sentThrough;
+  }
+
+  /** Waiting messages exist that only memory holds. */
+  get isVolatile(): boolean {
+    return !this.#logged && this.waitingCount > 0;
+  }
+
+  isPending(ordinal: number): boolean {
+    if (ordinal > this.#sentThrough || this.#resend.has(ordinal)) return true;
+    const inflight = this.#inflight.get(packetIdentifierOf(ordinal));
+    return inflight?.ordinal === ordinal && inflight.phase !== "awaitingPubcomp";
+  }
+
+  /** Queues a message; false when the queue is full and the message was dropped. */
+  enqueue(publication: Publication, options: DeliveryOptions): boolean {
+    const sizeBytes = sizeOf(publication);
+    if (this.#isFull(sizeBytes)) {
+      this.#counters.droppedQueueFull += 1;
+      return false;
+    }
+    const ordinal = this.#nextOrdinal;
+    this.#nextOrdinal += 1;
+    this.#queuedBytes += sizeBytes;
+    const target: LogTarget = { sessionNumber: this.#owner.sessionNumber, ordinal, ...options };
+    if (this.#logged) this.#log.append(publication, target, this.#owner);
+    const inMemory = !this.#logged || this.#waiting.length - this.#waitingHead < pageLimits.count;
+    if (inMemory && this.#readThrough === ordinal - 1) {
+      this.#waiting.push({ publication, target });
+      this.#readThrough = ordinal;
+    }
+    return true;
+  }
+
+  /** The next message that may be sent, or undefined when none is there or may be. */
+  next(): NextDelivery | undefined {
+    const message = this.#peek();
+    if (message === undefined || (this.#logged && message.segment === undefined)) return undefined;
+    const { ordinal } = message.target;
+    const packetIdentifier = packetIdentifierOf(ordinal);
+    if (this.#inflight.has(packetIdentifier)) return undefined;
+    return { message, packetIdentifier, dup: ordinal <= this.#dupThrough || this.#resend.has(ordinal) };
+  }
+
+  /** The message of {@link next} has been sent. */
+  markSent({ message, packetIdentifier }: NextDelivery): void {
+    const { ordinal, qos } = message.target;
+    this.#shift(message);
+    const phase = qos === 1 ? "awaitingPuback" : "awaitingPubrec";
+    this.#inflight.set(packetIdentifier, { ordinal, phase, segment: message.segment });
+  }
+
+  /** The message of {@link next} will not be sent. */
+  markDropped({ message }: NextDelivery): void {
+    this.#shift(message);
+    if (message.segment !== undefined) this.#log.release(message.segment);
+    this.#forgetOldestIfIdle();
+  }
+
+  /** False when no QoS 1 delivery with that identifier is in flight. */
+  handlePuback(packetIdentifier: number): boolean {
+    const inflight = this.#inflight.get(packetIdentifier);
+    if (inflight?.phase !== "awaitingPuback") return false;
+    this.#finish(packetIdentifier, inflight);
+    return true;
+  }
+
+  /** `failed`: the client refused the message, which ends the delivery ([MQTT-4.3.3-4]). */
+  handlePubrec(packetIdentifier: number, failed: boolean): PubrecOutcome {
+    const inflight = this.#inflight.get(packetIdentifier);
+    if (inflight === undefined || inflight.phase === "awaitingPuback") return "unknown";
+    if (failed) {
+      this.#finish(packetIdentifier, inflight);
+      return "finished";
+    }
+    this.#releaseSegment(inflight);
+    inflight.phase = "awaitingPubcomp";
+    return "release";
+  }
+
+  handlePubcomp(packetIdentifier: number): boolean {
+    const inflight = this.#inflight.get(packetIdentifier);
+    if (inflight?.phase !== "awaitingPubcomp") return false;
+    this.#finish(packetIdentifier, inflight);
+    return true;
+  }
+
+  /**
+   * A new connection goes on with the session: everything unacknowledged is to be sent again. Returns the Packet
+   * Identifiers whose PUBREL is to be sent again ([MQTT-4.4.0-1]).
+   */
+  resume(): number[] {
+    const releases: number[] = [];
+    for (const [packetIdentifier, inflight] of this.#inflight) {
+      if (inflight.phase === "awaitingPubcomp") {
+        releases.push(packetIdentifier);
+      } else {
+        this.#inflight.delete(packetIdentifier);
+        this.#resend.set(inflight.ordinal, inflight);
+      }
+    }
+    this.#rewind();
+    return releases;
+  }
+
+  /** Keeps the waiting messages in the log from now on. */
+  moveToLog(): void {
+    if (this.#logged) return;
+    this.#logged = true;
+    this.#spilled = true;
+    for (const message of this.#unsent()) this.#log.append(message.publication, message.target, this.#owner);
+  }
+
+  /** The session ends with its connection: what is in the log stays, what comes after the backlog does not go there. */
+  leaveLogWhenEmpty(): void {
+    this.#spilled = this.#logged;
+    this.#forgetOldestIfIdle();
+  }
+
+  /** Nobody will ask for the messages again. */
+  forget(): void {
+    this.#log.forget(this.#owner, this.#oldestSeq ?? this.#log.nextSeq);
+    this.#waiting = [];
+    this.#waitingHead = 0;
+    this.#oldestSeq = undefined;
+  }
+
+  state(): DeliveryState {
+    const inflight: InflightRecord[] = [];
+    for (const { ordinal, phase } of this.#resend.values()) inflight.push({ ordinal, phase });
+    for (const { ordinal, phase } of this.#inflight.values()) inflight.push({ ordinal, phase });
+    return { nextOrdinal: this.#nextOrdinal, sentThrough: this.#sentThrough, inflight, receivedQos2: [] };
+  }
+
+  /** Takes over a stored state; to be followed by {@link onLogged} for each message that the log still has. */
+  restore(state: DeliveryState): void {
+    this.#nextOrdinal = state.nextOrdinal;
+    this.#sentThrough = state.sentThrough;
+    this.#readThrough = state.sentThrough;
+    this.#resend.clear();
+    this.#inflight.clear();
+    for (const { ordinal, phase } of state.inflight) {
+      this.#inflight.set(packetIdentifierOf(ordinal), { ordinal, phase });
+    }
+  }
+
+  /** The last connection was lost unseen: any message may have been sent on it. */
+  assumeAllSent(): void {
+    this.#dupThrough = this.#nextOrdinal - 1;
+  }
+
+  /** The log still has the message, as found when it was read anew. */
+  onFound(ordinal: number, segment: Segment, sizeBytes: number): void {
+    this.onLogged(ordinal, segment);
+    if (ordinal > this.#sentThrough) this.#queuedBytes += sizeBytes;
+  }
+
+  onLogged(ordinal: number, segment: Segment): void {
+    this.#nextOrdinal = Math.max(this.#nextOrdinal, ordinal + 1);
+    this.#oldestSeq ??= segment.seq;
+    const inflight = this.#resend.get(ordinal) ?? this.#inflight.get(packetIdentifierOf(ordinal));
+    if (inflight?.ordinal === ordinal) inflight.segment = segment;
+    const waiting = this.#waitingMessage(ordinal);
+    if (waiting !== undefined) waiting.segment = segment;
+  }
+
+  #isFull(sizeBytes: number): boolean {
+    const { queuedMessagesPerSessionMax, queuedBytesPerSessionMax, queuedMessagesInMemoryMax } = this.#limits;
+    const countMax = this.#logged ? queuedMessagesPerSessionMax : queuedMessagesInMemoryMax;
+    return this.waitingCount >= countMax || this.#queuedBytes + sizeBytes > queuedBytesPerSessionMax;
+  }
+
+  #peek(): QueuedMessage | undefined {
+    if (this.#waitingHead === this.#waiting.length && this.#hasUnread()) this.#readPage();
+    return this.#waiting[this.#waitingHead];
+  }
+
+  #hasUnread(): boolean {
+    return this.#logged && this.#oldestSeq !== undefined && this.#readThrough < this.#nextOrdinal - 1;
+  }
+
+  #readPage(): void {
+    const page = this.#log.read(this.#owner, this.#readThrough, this.#readFromSeq, pageLimits);
+    this.#readFromSeq = page.nextSeq;
+    this.#waiting = page.messages;
+    this.#waitingHead = 0;
+    this.#readThrough = page.messages.at(-1)?.target.ordinal ?? this.#readThrough;
+  }
+
+  #shift({ publication, target }: QueuedMessage): void {
+    this.#waitingHead += 1;
+    this.#resend.delete(target.ordinal);
+    if (target.ordinal > this.#sentThrough) {
+      this.#sentThrough = target.ordinal;
+      this.#queuedBytes -= sizeOf(publication);
+    }
+    if (this.#waitingHead < 64 || this.#waitingHead * 2 < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#waitingHead);
+    this.#waitingHead = 0;
+  }
+
+  #unsent(): QueuedMessage[] {
+    return this.#waiting.slice(this.#waitingHead);
+  }
+
+  /** Messages in memory have consecutive ordinals, except after a read: then the few are searched. */
+  #waitingMessage(ordinal: number): QueuedMessage | undefined {
+    const first = this.#waiting[this.#waitingHead];
+    if (first === undefined) return undefined;
+    const guess = this.#waiting[this.#waitingHead + ordinal - first.target.ordinal];
+    if (guess?.target.ordinal === ordinal) return guess;
+    return this.#unsent().find((message) => message.target.ordinal === ordinal);
+  }
+
+  #rewind(): void {
+    let first = this.#sentThrough + 1;
+    for (const ordinal of this.#resend.keys()) first = Math.min(first, ordinal);
+    this.#waiting = [];
+    this.#waitingHead = 0;
+    this.#readThrough = first - 1;
+    this.#readFromSeq = this.#oldestSeq ?? 0;
+  }
+
+  #finish(packetIdentifier: number, inflight: Inflight): void {
+    this.#releaseSegment(inflight);
+    this.#inflight.delete(packetIdentifier);
+    this.#forgetOldestIfIdle();
+  }
+
+  #releaseSegment(inflight: Inflight): void {
+    if (inflight.segment === undefined) return;
+    this.#log.release(inflight.segment);
+    inflight.segment = undefined;
+  }
+
+  #forgetOldestIfIdle(): void {
+    if (this.waitingCount > 0 || this.#inflight.size > 0 || this.#resend.size > 0) return;
+    this.#oldestSeq = undefined;
+    this.#readThrough = this.#sentThrough;
+    this.#readFromSeq = this.#log.nextSeq;
+    this.#queuedBytes = 0;
+    if (this.#spilled) this.#logged = this.#spilled = false;
+  }
+}

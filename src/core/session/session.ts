@@ -1,0 +1,170 @@
+import type { AttachedClient } from "../effect.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { Counters } from "../counters.ts";
+import type { Limits } from "../limits.ts";
+import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
+import type { DeliveryState, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
+import type { WillMessage } from "../packet.ts";
+import type { Replay } from "./delivering.ts";
+import { Outbound } from "./outbound.ts";
+
+/** 0xFFFFFFFF: the session does not expire (section 3.1.2.11.2). */
+export const neverExpires = 0xffffffff;
+
+/** Overhead of a subscription in an attachment, about. */
+const subscriptionBytes = 16;
+
+export interface SessionParts {
+  readonly clientId: string;
+  readonly sessionNumber: number;
+  readonly log: MessageLog;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  /** QoS 1 and 2 messages for the session go through the log. */
+  readonly logged: boolean;
+}
+
+/** The Session State of one Client Identifier (section 4.1). */
+export class Session implements LogSession {
+  readonly clientId: string;
+  readonly sessionNumber: number;
+  readonly outbound: Outbound;
+  readonly #limits: Limits;
+  connection: Connection | undefined;
+  incarnation = 0;
+  sessionExpiryIntervalSec = 0;
+  /** Storage has a row for the session. */
+  hasRow = false;
+  /** The boot of the present connection as the row tells it; 0 when it tells of none. */
+  attachedBoot = 0;
+  detachedAtMs: number | undefined;
+  will: WillMessage | undefined;
+  willDueAtMs: number | undefined;
+  readonly subscriptions = new Map<string, SubscriptionRecord>();
+  /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
+  readonly receivedQos2 = new Set<number>();
+  deliveryStateSegment: Segment | undefined;
+  /** Since when {@link outbound} holds messages that only memory has. */
+  volatileSinceMs: number | undefined;
+  /** Retained messages that new subscriptions still wait for. */
+  readonly replays: Replay[] = [];
+  #subscriptionsBytes = 0;
+
+  constructor(parts: SessionParts) {
+    this.clientId = parts.clientId;
+    this.sessionNumber = parts.sessionNumber;
+    this.#limits = parts.limits;
+    this.outbound = new Outbound(this, parts.log, parts.limits, parts.counters, parts.logged);
+  }
+
+  /** Outlives its connection. */
+  get isPersistent(): boolean {
+    return this.sessionExpiryIntervalSec > 0;
+  }
+
+  /** Has state that must survive the loss of all sockets, or more than a socket's attachment takes. */
+  get needsRow(): boolean {
+    return this.rowHoldsSubscriptions || this.will !== undefined;
+  }
+
+  get rowHoldsSubscriptions(): boolean {
+    return this.isPersistent || this.#overflowsAttachment;
+  }
+
+  get expiresAtMs(): number | undefined {
+    if (this.detachedAtMs === undefined || this.sessionExpiryIntervalSec === neverExpires) return undefined;
+    return this.detachedAtMs + this.sessionExpiryIntervalSec * 1000;
+  }
+
+  /** When something is to be done about a session without a connection. */
+  get dueAtMs(): number | undefined {
+    if (this.connection !== undefined) return undefined;
+    if (this.willDueAtMs === undefined) return this.expiresAtMs;
+    // The session ended with a connection that a reset cut; only the Will waits, for the client to return.
+    if (!this.isPersistent) return this.willDueAtMs;
+    return Math.min(this.willDueAtMs, this.expiresAtMs ?? Infinity);
+  }
+
+  get #overflowsAttachment(): boolean {
+    return this.#subscriptionsBytes > this.#limits.attachedSubscriptionsBytesMax;
+  }
+
+  /** True when the session had no subscription with that Topic Filter. */
+  subscribe(subscription: SubscriptionRecord): boolean {
+    const isNew = !this.subscriptions.has(subscription.topicFilter);
+    if (isNew) this.#subscriptionsBytes += subscription.topicFilter.length * 3 + subscriptionBytes;
+    this.subscriptions.set(subscription.topicFilter, subscription);
+    return isNew;
+  }
+
+  unsubscribe(topicFilter: string): boolean {
+    const existed = this.subscriptions.delete(topicFilter);
+    if (existed) this.#subscriptionsBytes -= topicFilter.length * 3 + subscriptionBytes;
+    return existed;
+  }
+
+  deliveryState(): DeliveryState {
+    return { ...this.outbound.state(), receivedQos2: [...this.receivedQos2] };
+  }
+
+  isPending(ordinal: number): boolean {
+    return this.outbound.isPending(ordinal);
+  }
+
+  onLogged(ordinal: number, segment: Segment): void {
+    this.outbound.onLogged(ordinal, segment);
+  }
+
+  onFound(ordinal: number, segment: Segment, sizeBytes: number): void {
+    this.outbound.onFound(ordinal, segment, sizeBytes);
+  }
+
+  restoreState(state: DeliveryState): void {
+    this.outbound.restore(state);
+    this.receivedQos2.clear();
+    for (const packetIdentifier of state.receivedQos2) this.receivedQos2.add(packetIdentifier);
+  }
+
+  /** The session's part of its socket's attachment. */
+  attached(): Pick<
+    AttachedClient,
+    "incarnation" | "sessionNumber" | "deliveryState" | "logged" | "subscriptions"
+  > {
+    return {
+      incarnation: this.incarnation,
+      sessionNumber: this.sessionNumber,
+      deliveryState: this.deliveryState(),
+      logged: this.outbound.logged,
+      ...(!this.rowHoldsSubscriptions && { subscriptions: [...this.subscriptions.values()] }),
+    };
+  }
+
+  /** The session's row. */
+  record(deliveryStateSeq: number): SessionRecord {
+    return {
+      clientId: this.clientId,
+      sessionNumber: this.sessionNumber,
+      incarnation: this.incarnation,
+      attachedBoot: this.attachedBoot,
+      sessionExpiryIntervalSec: this.sessionExpiryIntervalSec,
+      ...(this.detachedAtMs !== undefined && { detachedAtMs: this.detachedAtMs }),
+      ...(this.willDueAtMs !== undefined && { willDueAtMs: this.willDueAtMs }),
+      ...(this.will !== undefined && { will: this.will }),
+      subscriptions: [...this.subscriptions.values()],
+      deliveryState: this.deliveryState(),
+      deliveryStateSeq,
+    };
+  }
+
+  restoreRecord(record: SessionRecord): void {
+    this.hasRow = true;
+    this.incarnation = record.incarnation;
+    this.attachedBoot = record.attachedBoot;
+    this.sessionExpiryIntervalSec = record.sessionExpiryIntervalSec;
+    this.detachedAtMs = record.detachedAtMs;
+    this.willDueAtMs = record.willDueAtMs;
+    this.will = record.will;
+    for (const subscription of record.subscriptions) this.subscribe(subscription);
+    this.restoreState(record.deliveryState);
+  }
+}

@@ -1,0 +1,26 @@
+import type { Clock } from "./clock.ts";
+import type { CoreConfig } from "./config.ts";
+import type { Counters } from "./counters.ts";
+import type { MessageLog } from "./queue/message-log.ts";
+import type { Output } from "./output.ts";
+import type { Delivering } from "./session/delivering.ts";
+import type { Sessions } from "./session/sessions.ts";
+import type { TopicOwners } from "./topics/topic-owner.ts";
+
+/** The parts of a shard that the packet handlers work on. */
+export interface ShardContext {
+  readonly config: CoreConfig;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly output: Output;
+  readonly log: MessageLog;
+  readonly sessions: Sessions;
+  readonly delivering: Delivering;
+  readonly owners: TopicOwners;
+  /** Established and not yet closed. */
+  readonly connectionCount: number;
+  /** Number of the object's present life, about to be written if it is not yet. */
+  claimBoot(): number;
+  /** Something has to be written before acknowledgements may leave. */
+  readonly mustCommit: boolean;
+}

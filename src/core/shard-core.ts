@@ -1,0 +1,401 @@
+import { Boot } from "./boot.ts";
+import { Clock } from "./clock.ts";
+import type { CoreConfig } from "./config.ts";
+import { flushBurst } from "./config.ts";
+import { Counters } from "./counters.ts";
+import { handlePuback, handlePubcomp, handlePubrec } from "./connection/acknowledging.ts";
+import { handleConnect, refuse } from "./connection/connecting.ts";
+import { Connection } from "./connection/connection.ts";
+import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { handlePublish, handlePubrel } from "./connection/publishing.ts";
+import { handleSubscribe, handleUnsubscribe } from "./connection/subscribing.ts";
+import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
+import type { Fault, Input } from "./input.ts";
+import { Output } from "./output.ts";
+import type { ClientPacket, DisconnectPacket } from "./packet.ts";
+import { MessageLog } from "./queue/message-log.ts";
+import { ReasonCode } from "./reason-code.ts";
+import type { SocketBuffers } from "./session/delivering.ts";
+import { Delivering } from "./session/delivering.ts";
+import type { Session } from "./session/session.ts";
+import { Sessions } from "./session/sessions.ts";
+import type { ShardContext } from "./shard-context.ts";
+import type { ShardStorage, WriteSet } from "./storage-port.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { LocalTopicOwner } from "./topics/topic-owner.ts";
+import { Retained } from "./topics/retained.ts";
+import { Upkeep } from "./upkeep.ts";
+
+export interface ShardPorts {
+  readonly storage: ShardStorage;
+  readonly connections: SurvivingConnections;
+  readonly sockets: SocketBuffers;
+  /** Client Identifiers whose due work failed too often; it is left alone. */
+  readonly quarantined: ReadonlySet<string>;
+}
+
+/**
+ * One shard, without its I/O: inputs in, effects out, in one synchronous turn each. Wakes lazily: what sleeping
+ * forgot is read again when a packet needs it, and PINGREQ needs nothing.
+ */
+export class ShardCore implements ShardContext {
+  readonly config: CoreConfig;
+  readonly counters = new Counters();
+  readonly clock = new Clock();
+  readonly output = new Output();
+  readonly log: MessageLog;
+  readonly sessions: Sessions;
+  readonly delivering: Delivering;
+  readonly owners: LocalTopicOwner;
+  readonly #ports: ShardPorts;
+  readonly #retained: Retained;
+  readonly #flushes: TokenBucket;
+  readonly #connections = new Map<string, Connection>();
+  readonly #boot = new Boot();
+  readonly #upkeep: Upkeep;
+  #isLoaded = false;
+  #flushDueAtMs: number | undefined;
+  #replayDueAtMs: number | undefined;
+
+  constructor(config: CoreConfig, ports: ShardPorts) {
+    this.config = config;
+    this.#ports = ports;
+    this.log = new MessageLog(ports.storage);
+    this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
+    this.sessions = new Sessions(ports.storage, this.log, config.limits, this.counters, this.delivering);
+    this.#retained = new Retained(ports.storage, config.limits, this.counters);
+    this.owners = new LocalTopicOwner(this.#retained, this.sessions);
+    this.#flushes = new TokenBucket(config.flushesPerSecMax, flushBurst);
+    this.#upkeep = new Upkeep(this, this.#boot, ports.quarantined);
+    this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  get mustCommit(): boolean {
+    return this.log.mustFlush || this.#retained.hasUnwritten || this.#hasUrgentRows;
+  }
+
+  /** When {@link handle} wants a "timer" input; undefined when nothing waits in memory. */
+  get timerDueAtMs(): number | undefined {
+    const dueAtMs = Math.min(
+      this.clock.timerDueAtMs,
+      this.#flushDueAtMs ?? Infinity,
+      this.#replayDueAtMs ?? Infinity,
+    );
+    return dueAtMs === Infinity ? undefined : dueAtMs;
+  }
+
+  /** The client whose due work is in hand: when {@link handle} throws, it is the one to blame. */
+  get clientIdInHand(): string | undefined {
+    return this.#upkeep.clientIdInHand;
+  }
+
+  handle(input: Input, nowMs: number): Effect[] {
+    this.#dispatch(input, nowMs);
+    if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
+    this.clock.arm(nowMs, this.output);
+    return this.output.take();
+  }
+
+  claimBoot(): number {
+    return this.#boot.claim();
+  }
+
+  /** Connections that could not go on from their attachments if this core were thrown away now. */
+  unsafeConnectionIds(): string[] {
+    const unsafe: string[] = [];
+    for (const connection of this.#connections.values()) {
+      const { session } = connection;
+      const isVolatile = session !== undefined && (session.outbound.isVolatile || session.replays.length > 0);
+      const isUnsettled = this.output.changed.has(connection) || connection.parkedAckCount > 0;
+      if (isVolatile || isUnsettled || connection.unfinishedSinceMs !== undefined) {
+        unsafe.push(connection.connectionId);
+      }
+    }
+    return unsafe;
+  }
+
+  #dispatch(input: Input, nowMs: number): void {
+    switch (input.type) {
+      case "start":
+        return this.#start(input, nowMs);
+      case "open":
+        return this.#open(input, nowMs);
+      case "receive":
+        return this.#receive(input, nowMs);
+      case "closed":
+        return this.#closed(input.connectionId, nowMs);
+      case "settle":
+        return this.#settle(nowMs);
+      case "timer":
+        return this.#timer(nowMs);
+      case "alarm":
+        return this.#alarm(nowMs);
+      case "drain":
+        return this.#drain(nowMs);
+    }
+  }
+
+  /** Without sockets the object was reset or everybody had left: sessions that never detached lost their connection. */
+  #start(input: Input & { type: "start" }, nowMs: number): void {
+    if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
+    this.#boot.start(this.#ports.storage.readShard(), input.hasConnections);
+    // Also when the alarm that guards the keep alive of sockets is gone (it failed too often).
+    const isUnguarded = input.hasConnections && input.armedAlarmAtMs === undefined;
+    if (this.#boot.isUnsettled || isUnguarded) this.clock.armNow(nowMs, this.output);
+  }
+
+  #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
+    const connection = new Connection(connectionId, {
+      openedAtMs: nowMs,
+      randomClientId,
+      ...(clientIdHint !== undefined && { clientIdHint }),
+    });
+    this.#connections.set(connectionId, connection);
+    this.output.changed.add(connection);
+    this.clock.watchConnection(connection);
+  }
+
+  #receive(input: Input & { type: "receive" }, nowMs: number): void {
+    const connection = this.#connection(input.connectionId);
+    if (connection === undefined) return;
+    for (const packet of input.packets) {
+      connection.lastSeenAtMs = nowMs;
+      this.#handlePacket(connection, packet, nowMs);
+      if (connection.isClosed) break;
+    }
+    if (input.fault !== undefined && !connection.isClosed) this.#refuseBytes(connection, input.fault, nowMs);
+    if (connection.isClosed) {
+      this.#connections.delete(connection.connectionId);
+      return;
+    }
+    this.#noteUnfinished(connection, input.unfinished, input.packets.length > 0, nowMs);
+    if (connection.isLastSeenStale) this.output.changed.add(connection);
+  }
+
+  #noteUnfinished(connection: Connection, unfinished: boolean, progressed: boolean, nowMs: number): void {
+    if (!unfinished) {
+      connection.unfinishedSinceMs = undefined;
+    } else if (progressed || connection.unfinishedSinceMs === undefined) {
+      connection.unfinishedSinceMs = nowMs;
+      this.clock.watchConnection(connection);
+    }
+  }
+
+  #handlePacket(connection: Connection, packet: ClientPacket, nowMs: number): void {
+    if (packet.type === "pingreq") {
+      this.output.send(connection, { type: "pingresp" });
+      return;
+    }
+    this.#load(nowMs);
+    if (packet.type === "connect") {
+      handleConnect(this, connection, packet, nowMs);
+      return;
+    }
+    const { session } = connection;
+    if (session === undefined) {
+      disconnect(this, connection, ReasonCode.ProtocolError, "The first packet is not CONNECT", nowMs);
+      return;
+    }
+    this.#handleSessionPacket(connection, session, packet, nowMs);
+  }
+
+  #handleSessionPacket(
+    connection: Connection,
+    session: Session,
+    packet: Exclude<ClientPacket, { type: "connect" | "pingreq" }>,
+    nowMs: number,
+  ): void {
+    switch (packet.type) {
+      case "publish":
+        return handlePublish(this, connection, session, packet, nowMs);
+      case "puback":
+        return handlePuback(this, session, packet.packetIdentifier, nowMs);
+      case "pubrec":
+        return handlePubrec(this, connection, session, packet, nowMs);
+      case "pubrel":
+        return handlePubrel(this, connection, session, packet.packetIdentifier);
+      case "pubcomp":
+        return handlePubcomp(this, session, packet.packetIdentifier, nowMs);
+      case "subscribe":
+        return handleSubscribe(this, connection, session, packet, nowMs);
+      case "unsubscribe":
+        return handleUnsubscribe(this, connection, session, packet);
+      case "disconnect":
+        return this.#handleDisconnect(connection, session, packet, nowMs);
+      case "auth":
+        // [MQTT-4.12.0-6] No exchange is open: CONNECT with an Authentication Method was refused.
+        return disconnect(
+          this,
+          connection,
+          ReasonCode.ProtocolError,
+          "No authentication is under way",
+          nowMs,
+        );
+    }
+  }
+
+  /** [MQTT-3.14.4-3] a normal DISCONNECT discards the Will; [MQTT-3.14.2-2] expiry may change, but not from 0. */
+  #handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket, nowMs: number): void {
+    const { reasonCode, sessionExpiryIntervalSec } = packet;
+    if (sessionExpiryIntervalSec !== undefined) {
+      if (!session.isPersistent && sessionExpiryIntervalSec > 0) {
+        const reasonString = "Session Expiry Interval was 0 and cannot be raised";
+        return disconnect(this, connection, ReasonCode.ProtocolError, reasonString, nowMs);
+      }
+      session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
+    }
+    if (reasonCode === ReasonCode.NormalDisconnection) session.will = undefined;
+    this.output.close(connection, 1000, "");
+    detach(this, connection, nowMs);
+  }
+
+  #refuseBytes(connection: Connection, fault: Fault, nowMs: number): void {
+    this.counters.protocolFaults += 1;
+    const { reasonCode, reasonString, protocolVersion, closeCode } = fault;
+    if (connection.client !== undefined) {
+      this.#load(nowMs);
+      hangUp(this, connection, reasonCode, reasonString, closeCode);
+      detach(this, connection, nowMs);
+    } else if (protocolVersion === 5 || (protocolVersion !== undefined && hasReturnCode(reasonCode))) {
+      refuse(this, connection, protocolVersion, { reasonCode, reasonString });
+    } else {
+      this.output.close(connection, closeCode ?? 1002, reasonString);
+    }
+  }
+
+  #closed(connectionId: string, nowMs: number): void {
+    const connection = this.#connection(connectionId);
+    if (connection === undefined) return;
+    if (connection.client !== undefined) this.#load(nowMs);
+    detach(this, connection, nowMs);
+    this.output.changed.delete(connection);
+    this.#connections.delete(connectionId);
+  }
+
+  #timer(nowMs: number): void {
+    for (
+      let one = this.clock.takeIncompleteConnection(nowMs);
+      one;
+      one = this.clock.takeIncompleteConnection(nowMs)
+    ) {
+      const reasonString = one.client === undefined ? "No CONNECT" : "A packet was not completed";
+      disconnect(this, one, ReasonCode.MalformedPacket, reasonString, nowMs);
+    }
+    this.#dropClosed();
+    for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
+      one.outbound.moveToLog();
+      this.delivering.awaitCommit(one);
+    }
+    if (this.#replayDueAtMs !== undefined && this.#replayDueAtMs <= nowMs) {
+      this.#replayDueAtMs = undefined;
+      this.delivering.continueReplays(this.owners, nowMs);
+    }
+  }
+
+  #alarm(nowMs: number): void {
+    this.#load(nowMs);
+    this.#upkeep.run(this.#connections.values(), nowMs);
+    this.#dropClosed();
+  }
+
+  /** Sessions stay attached in their rows: the next start treats them as lost by a reset, with grace for the Wills. */
+  #drain(nowMs: number): void {
+    this.#load(nowMs);
+    for (const connection of this.#connections.values()) {
+      hangUp(this, connection, ReasonCode.ServerShuttingDown, "The server is shutting down");
+      if (connection.session !== undefined) connection.session.connection = undefined;
+    }
+    this.#connections.clear();
+    this.log.noteDraining();
+  }
+
+  #dropClosed(): void {
+    for (const [connectionId, { isClosed }] of this.#connections) {
+      if (isClosed) this.#connections.delete(connectionId);
+    }
+  }
+
+  #connection(connectionId: string): Connection | undefined {
+    const known = this.#connections.get(connectionId);
+    if (known !== undefined) return known;
+    const attachment = this.#ports.connections.read(connectionId);
+    if (attachment === undefined) return undefined;
+    const connection = new Connection(connectionId, attachment);
+    this.#connections.set(connectionId, connection);
+    return connection;
+  }
+
+  /** Everything that sleeping forgot. */
+  #load(nowMs: number): void {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    const survivors: [Connection, AttachedClient][] = [];
+    for (const [connectionId, attachment] of this.#ports.connections.list()) {
+      const connection = this.#connection(connectionId);
+      if (connection !== undefined && attachment.client !== undefined && !connection.isClosed) {
+        survivors.push([connection, attachment.client]);
+      }
+    }
+    this.sessions.load(survivors);
+    for (const session of this.sessions) this.clock.watchSession(session);
+    for (const connection of this.#connections.values()) this.clock.watchConnection(connection);
+    for (const [{ session }] of survivors) if (session !== undefined) this.delivering.pump(session, nowMs);
+  }
+
+  get #hasUrgentRows(): boolean {
+    return this.sessions.hasChangedRows || this.#boot.hasUnwritten;
+  }
+
+  /** Ends a turn: writes what is due, and brings the attachments up to date. */
+  #settle(nowMs: number): void {
+    this.#flushDueAtMs = undefined;
+    if (this.#hasUrgentRows) {
+      this.#commit(nowMs);
+    } else if (this.mustCommit) {
+      const tokenAtMs = this.#flushes.availableAtMs(nowMs);
+      if (tokenAtMs <= nowMs) this.#commit(nowMs);
+      else this.#flushDueAtMs = tokenAtMs;
+    }
+    const replayDelayMs = this.delivering.replayDelayMs();
+    this.#replayDueAtMs = replayDelayMs === undefined ? undefined : nowMs + replayDelayMs;
+    this.#attach();
+  }
+
+  #commit(nowMs: number): void {
+    this.#flushes.spend(nowMs);
+    const shard = this.#boot.takeUnwritten();
+    const writes: WriteSet = {
+      sessions: this.sessions.takeChangedRows(),
+      retained: this.#retained.takeUnwritten(),
+      segments: this.log.flush(),
+      ...(shard !== undefined && { shard }),
+    };
+    const before = this.output.take();
+    const parked = this.output.takeAfterCommit();
+    this.delivering.pumpCommitted(nowMs);
+    const after = this.output.take();
+    for (const effect of before) this.output.push(effect);
+    this.output.push({ type: "commit", writes, effects: [...parked, ...after] });
+  }
+
+  #attach(): void {
+    for (const connection of this.output.changed) {
+      const { connectionId } = connection;
+      if (!connection.isClosed) {
+        this.output.push({ type: "attach", connectionId, attachment: connection.attachment() });
+      }
+    }
+    this.output.changed.clear();
+  }
+}
+
+/** Reasons that MQTT 3.1.1 has a CONNACK return code for, among those of unreadable CONNECTs. */
+function hasReturnCode(reasonCode: ReasonCode): boolean {
+  return (
+    reasonCode === ReasonCode.UnsupportedProtocolVersion || reasonCode === ReasonCode.ClientIdentifierNotValid
+  );
+}

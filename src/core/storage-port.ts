@@ -1,0 +1,115 @@
+/**
+ * What the core asks of storage: synchronous reads, and one atomic write for all that an event changed.
+ * The implementations are in `src/storage`, under one contract suite.
+ */
+import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
+import type { Publication } from "./publication.ts";
+
+/** The shard's own row. */
+export interface ShardRecord {
+  /** Number of the present life of the object; sessions attached under an older one lost their connection. */
+  readonly boot: number;
+  /** All sessions of boots up to this one are known to be detached. */
+  readonly settledBoot: number;
+}
+
+export interface SubscriptionRecord extends SubscriptionOptions {
+  readonly topicFilter: string;
+  readonly subscriptionIdentifier?: number;
+}
+
+/** Where a QoS 1 or 2 delivery stands; `ordinal` counts a session's deliveries from 1. */
+export interface InflightRecord {
+  readonly ordinal: number;
+  readonly phase: "awaitingPuback" | "awaitingPubrec" | "awaitingPubcomp";
+}
+
+/** The part of the Session State that changes with every message. Deliveries up to `sentThrough` that are not in flight are done. */
+export interface DeliveryState {
+  readonly nextOrdinal: number;
+  readonly sentThrough: number;
+  readonly inflight: readonly InflightRecord[];
+  /** Packet Identifiers of inbound QoS 2 messages between PUBREC and PUBREL. */
+  readonly receivedQos2: readonly number[];
+}
+
+/** One packed row a session: one with an expiry above 0, or with a Will, or with more than its socket's attachment holds. */
+export interface SessionRecord {
+  readonly clientId: string;
+  /** Stands for the session in the message log. */
+  readonly sessionNumber: number;
+  /** Grows with every attach; fences what belongs to an older connection. */
+  readonly incarnation: number;
+  /** The boot under which a connection is attached; 0 when none is. */
+  readonly attachedBoot: number;
+  readonly sessionExpiryIntervalSec: number;
+  readonly detachedAtMs?: number;
+  readonly willDueAtMs?: number;
+  readonly will?: WillMessage;
+  readonly subscriptions: readonly SubscriptionRecord[];
+  /** As of log sequence `deliveryStateSeq`; a state in a segment of that sequence or a later one is newer. */
+  readonly deliveryState: DeliveryState;
+  readonly deliveryStateSeq: number;
+}
+
+/** One session that a logged message is for. */
+export interface LogTarget {
+  readonly sessionNumber: number;
+  readonly ordinal: number;
+  readonly qos: Exclude<QoS, 0>;
+  readonly retain: boolean;
+  readonly subscriptionIdentifiers?: readonly number[];
+}
+
+/** The small part of a segment: for whom its messages are, without the messages. */
+export interface SegmentHead {
+  /** The row that it lies in; rows of dead segments are overwritten. */
+  readonly slot: number;
+  /** Place in the log; grows with every segment. */
+  readonly seq: number;
+  /** By message: its targets and about its size. */
+  readonly messages: readonly { readonly sizeBytes: number; readonly targets: readonly LogTarget[] }[];
+  readonly deliveryStates: readonly (readonly [sessionNumber: number, state: DeliveryState])[];
+}
+
+/** One flush of the message log: one row. */
+export interface SegmentRecord extends SegmentHead {
+  readonly publications: readonly Publication[];
+}
+
+/** All that one commit writes. `undefined` as a value deletes the row. */
+export interface WriteSet {
+  shard?: ShardRecord;
+  readonly sessions: Map<string, SessionRecord | undefined>;
+  readonly retained: Map<string, Publication | undefined>;
+  readonly segments: SegmentRecord[];
+}
+
+export function emptyWriteSet(): WriteSet {
+  return { sessions: new Map(), retained: new Map(), segments: [] };
+}
+
+export function isEmpty(writes: WriteSet): boolean {
+  return (
+    writes.shard === undefined &&
+    writes.sessions.size === 0 &&
+    writes.retained.size === 0 &&
+    writes.segments.length === 0
+  );
+}
+
+export interface ShardStorage {
+  readShard(): ShardRecord | undefined;
+  readSessions(): Iterable<SessionRecord>;
+  readRetainedNames(): Iterable<{ readonly topicName: string; readonly expiresAtMs?: number }>;
+  readRetained(topicName: string): Publication | undefined;
+  /** In the order of `seq`; those of overwritten slots are gone. */
+  readSegmentHeads(): Iterable<SegmentHead>;
+  readSegmentHead(slot: number): SegmentHead | undefined;
+  readSegment(slot: number): SegmentRecord | undefined;
+  /** Applies all of it or, when it throws, nothing. */
+  commit(writes: WriteSet): void;
+  /** Rows read and written since the storage was opened, as Cloudflare bills them. */
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+}

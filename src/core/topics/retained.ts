@@ -1,0 +1,93 @@
+import type { Counters } from "../counters.ts";
+import type { Limits } from "../limits.ts";
+import type { Publication } from "../publication.ts";
+import { isExpired } from "../publication.ts";
+import type { ShardStorage } from "../storage-port.ts";
+import { TopicTree } from "./topic-tree.ts";
+
+/** What memory knows of a retained message; the message itself is read when it is wanted. */
+interface RetainedName {
+  readonly topicName: string;
+  readonly expiresAtMs?: number;
+}
+
+/** The retained messages of the shard's topics (section 3.3.1.3). The index of names is built on first need. */
+export class Retained {
+  readonly #storage: ShardStorage;
+  readonly #limits: Limits;
+  readonly #counters: Counters;
+  #names: TopicTree<RetainedName> | undefined;
+  /** Set or cleared (undefined) since the last commit: newest wins. */
+  #unwritten = new Map<string, Publication | undefined>();
+
+  constructor(storage: ShardStorage, limits: Limits, counters: Counters) {
+    this.#storage = storage;
+    this.#limits = limits;
+    this.#counters = counters;
+  }
+
+  get count(): number {
+    return this.#index().size;
+  }
+
+  get hasUnwritten(): boolean {
+    return this.#unwritten.size > 0;
+  }
+
+  /** Whether the topic could take a retained message: it has one, or the shard has room ([MQTT-3.3.1-5]). */
+  accepts({ topicName, payload }: { topicName: string; payload: Uint8Array }): boolean {
+    const names = this.#index();
+    if (payload.length === 0 || names.size < this.#limits.retainedMessagesMax) return true;
+    if (names.get(topicName) !== undefined) return true;
+    this.#counters.retainedRefused += 1;
+    return false;
+  }
+
+  /** Sets or, with a zero-length payload, clears the topic's retained message ([MQTT-3.3.1-6]). */
+  store(publication: Publication): void {
+    const { topicName, payload } = publication.message;
+    if (payload.length === 0) {
+      this.#clear(topicName);
+      return;
+    }
+    const { expiresAtMs } = publication;
+    this.#index().set(topicName, { topicName, ...(expiresAtMs !== undefined && { expiresAtMs }) });
+    this.#unwritten.set(topicName, publication);
+  }
+
+  /** The Topic Names that have a retained message and match the Topic Filter. */
+  matchingNames(topicFilter: string): string[] {
+    const topicNames: string[] = [];
+    this.#index().matchNames(topicFilter, ({ topicName }) => topicNames.push(topicName));
+    return topicNames;
+  }
+
+  /** The topic's retained message; an expired one is removed instead ([MQTT-3.3.2-5]). */
+  read(topicName: string, nowMs: number): Publication | undefined {
+    const publication = this.#unwritten.has(topicName)
+      ? this.#unwritten.get(topicName)
+      : this.#storage.readRetained(topicName);
+    if (publication === undefined || !isExpired(publication, nowMs)) return publication;
+    this.#clear(topicName);
+    return undefined;
+  }
+
+  takeUnwritten(): Map<string, Publication | undefined> {
+    const unwritten = this.#unwritten;
+    this.#unwritten = new Map();
+    return unwritten;
+  }
+
+  #clear(topicName: string): void {
+    // A topic without a retained message costs no row.
+    if (this.#index().delete(topicName)) this.#unwritten.set(topicName, undefined);
+  }
+
+  #index(): TopicTree<RetainedName> {
+    if (this.#names === undefined) {
+      this.#names = new TopicTree();
+      for (const name of this.#storage.readRetainedNames()) this.#names.set(name.topicName, name);
+    }
+    return this.#names;
+  }
+}

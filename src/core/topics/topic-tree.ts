@@ -1,0 +1,132 @@
+/**
+ * A trie over topic levels. Filters are found by Topic Name ({@link matchFilters}) and Topic Names by filter
+ * ({@link matchNames}); both cost the levels and branches that match, never the size of the tree.
+ */
+interface Node<Value> {
+  readonly children: Map<string, Node<Value>>;
+  value: Value | undefined;
+}
+
+function newNode<Value>(): Node<Value> {
+  return { children: new Map(), value: undefined };
+}
+
+export class TopicTree<Value> {
+  readonly #root: Node<Value> = newNode();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(topic: string): Value | undefined {
+    let node: Node<Value> | undefined = this.#root;
+    for (const level of topic.split("/")) {
+      node = node.children.get(level);
+      if (node === undefined) return undefined;
+    }
+    return node.value;
+  }
+
+  set(topic: string, value: Value): void {
+    let node = this.#root;
+    for (const level of topic.split("/")) {
+      let child = node.children.get(level);
+      if (child === undefined) node.children.set(level, (child = newNode()));
+      node = child;
+    }
+    if (node.value === undefined) this.#size += 1;
+    node.value = value;
+  }
+
+  /** Removes the topic and the branches that only it needed. */
+  delete(topic: string): boolean {
+    const levels = topic.split("/");
+    const path: Node<Value>[] = [this.#root];
+    for (const level of levels) {
+      const child = path[path.length - 1]?.children.get(level);
+      if (child === undefined) return false;
+      path.push(child);
+    }
+    const leaf = path[path.length - 1];
+    if (leaf?.value === undefined) return false;
+    leaf.value = undefined;
+    this.#size -= 1;
+    prune(path, levels);
+    return true;
+  }
+
+  /** Calls `visit` with the value of every Topic Filter in the tree that matches the Topic Name. */
+  matchFilters(topicName: string, visit: (value: Value) => void): void {
+    const levels = topicName.split("/");
+    const root = this.#root;
+    // [MQTT-4.7.2-1] a leading wildcard does not match a Topic Name that begins with `$`.
+    if (topicName.startsWith("$")) {
+      const child = root.children.get(levels[0] as string);
+      if (child !== undefined) visitFilters(child, levels, 1, visit);
+    } else {
+      visitFilters(root, levels, 0, visit);
+    }
+  }
+
+  /** Calls `visit` with the value of every Topic Name in the tree that the Topic Filter matches. */
+  matchNames(topicFilter: string, visit: (value: Value) => void): void {
+    visitNames(this.#root, topicFilter.split("/"), 0, visit);
+  }
+}
+
+function prune<Value>(path: Node<Value>[], levels: string[]): void {
+  for (let depth = levels.length; depth > 0; depth -= 1) {
+    const node = path[depth];
+    if (node === undefined || node.value !== undefined || node.children.size > 0) return;
+    path[depth - 1]?.children.delete(levels[depth - 1] as string);
+  }
+}
+
+function visitFilters<Value>(
+  node: Node<Value>,
+  levels: string[],
+  depth: number,
+  visit: (value: Value) => void,
+): void {
+  // `#` also matches the parent level: `sport/#` matches `sport` (section 4.7.1.2).
+  const rest = node.children.get("#");
+  if (rest?.value !== undefined) visit(rest.value);
+  if (depth === levels.length) {
+    if (node.value !== undefined) visit(node.value);
+    return;
+  }
+  const exact = node.children.get(levels[depth] as string);
+  if (exact !== undefined) visitFilters(exact, levels, depth + 1, visit);
+  const single = node.children.get("+");
+  if (single !== undefined) visitFilters(single, levels, depth + 1, visit);
+}
+
+function visitNames<Value>(
+  node: Node<Value>,
+  levels: string[],
+  depth: number,
+  visit: (value: Value) => void,
+): void {
+  const level = levels[depth];
+  if (level === undefined) {
+    if (node.value !== undefined) visit(node.value);
+  } else if (level === "#") {
+    visitAll(node, depth === 0, visit);
+  } else if (level === "+") {
+    for (const [name, child] of node.children) {
+      if (depth > 0 || !name.startsWith("$")) visitNames(child, levels, depth + 1, visit);
+    }
+  } else {
+    const child = node.children.get(level);
+    if (child !== undefined) visitNames(child, levels, depth + 1, visit);
+  }
+}
+
+function visitAll<Value>(node: Node<Value>, isRoot: boolean, visit: (value: Value) => void): void {
+  if (node.value !== undefined) visit(node.value);
+  for (const [name, child] of node.children) {
+    // [MQTT-4.7.2-1] again: `#` alone leaves out `$…`.
+    if (!isRoot || !name.startsWith("$")) visitAll(child, false, visit);
+  }
+}

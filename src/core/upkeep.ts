@@ -1,0 +1,121 @@
+import type { Boot } from "./boot.ts";
+import type { Connection } from "./connection/connection.ts";
+import { disconnect, endSession, publishWill } from "./connection/disconnecting.ts";
+import { Times } from "./limits.ts";
+import { ReasonCode } from "./reason-code.ts";
+import type { Session } from "./session/session.ts";
+import type { ShardContext } from "./shard-context.ts";
+
+/** Sessions and connections that one alarm looks after; the next one follows at once. */
+const pageCount = 200;
+
+/** What the storage alarm does: keep alive, Wills, expiry, and what a reset left behind. */
+export class Upkeep {
+  readonly #context: ShardContext;
+  readonly #boot: Boot;
+  readonly #quarantined: ReadonlySet<string>;
+  #clientIdInHand: string | undefined;
+
+  constructor(context: ShardContext, boot: Boot, quarantined: ReadonlySet<string>) {
+    this.#context = context;
+    this.#boot = boot;
+    this.#quarantined = quarantined;
+  }
+
+  get clientIdInHand(): string | undefined {
+    return this.#clientIdInHand;
+  }
+
+  /** Looks after a page of what is due; arms the alarm for the next page when more may be. */
+  run(connections: Iterable<Connection>, nowMs: number): void {
+    const { clock, output } = this.#context;
+    const armedAtMs = clock.armedAtMs ?? nowMs;
+    clock.noteFired(nowMs);
+    // After an absence clients get time to be heard before anybody is closed.
+    if (nowMs - armedAtMs > Times.alarmLateMs) pardonSilence(connections, nowMs);
+    let left = pageCount - this.#settleOlderBoots(nowMs);
+    for (; left > 0; left -= 1) {
+      const connection = clock.takeSilentConnection(nowMs);
+      if (connection === undefined) break;
+      this.#inHand(connection.client?.clientId, () => this.#endSilence(connection, nowMs));
+    }
+    for (; left > 0; left -= 1) {
+      const session = clock.takeDueSession(nowMs);
+      if (session === undefined) break;
+      this.#inHand(session.clientId, () => this.#attendTo(session, nowMs));
+    }
+    if (left === 0) clock.armNow(nowMs, output);
+  }
+
+  /** Whoever's work throws is known by {@link clientIdInHand}, and left alone after some tries. */
+  #inHand(clientId: string | undefined, work: () => void): void {
+    if (clientId !== undefined && this.#quarantined.has(clientId)) return;
+    this.#clientIdInHand = clientId;
+    work();
+    this.#clientIdInHand = undefined;
+  }
+
+  #endSilence(connection: Connection, nowMs: number): void {
+    if (connection.keepAliveDueAtMs === undefined) {
+      // No Keep Alive: only the alarm is kept going.
+      connection.lastSeenAtMs = nowMs;
+      this.#context.clock.watchConnection(connection);
+      return;
+    }
+    const reasonString = "Nothing was heard within 1.5 × Keep Alive";
+    disconnect(this.#context, connection, ReasonCode.KeepAliveTimeout, reasonString, nowMs);
+  }
+
+  /** A session without a connection whose Will or expiry is due. */
+  #attendTo(session: Session, nowMs: number): void {
+    const { sessions, clock } = this.#context;
+    if (!session.isPersistent || (session.expiresAtMs ?? Infinity) <= nowMs) {
+      endSession(this.#context, session, nowMs);
+    } else {
+      publishWill(this.#context, session, nowMs);
+      sessions.saveRow(session);
+      clock.watchSession(session);
+    }
+  }
+
+  /** Sessions that were connected when the object was reset. Returns how many it came to. */
+  #settleOlderBoots(nowMs: number): number {
+    if (!this.#boot.isUnsettled) return 0;
+    let count = 0;
+    for (const session of this.#context.sessions) {
+      const isLost = session.attachedBoot !== 0 && session.attachedBoot <= this.#boot.lostThrough;
+      if (!isLost || session.connection !== undefined) continue;
+      if (count === pageCount) return count;
+      count += 1;
+      this.#inHand(session.clientId, () => this.#detachLost(session, nowMs));
+    }
+    this.#boot.settle();
+    return count;
+  }
+
+  /** Detached as of now; a Will waits for the client to return, for a deploy must not fire every Will. */
+  #detachLost(session: Session, nowMs: number): void {
+    const { sessions, clock } = this.#context;
+    session.attachedBoot = 0;
+    session.detachedAtMs = nowMs;
+    session.outbound.assumeAllSent();
+    if (session.will !== undefined) {
+      const delayMs = Math.min(session.will.willDelayIntervalSec, session.sessionExpiryIntervalSec) * 1000;
+      session.willDueAtMs = nowMs + Math.max(Times.resetWillGraceMs, delayMs);
+    }
+    if (session.needsRow && (session.isPersistent || session.will !== undefined)) {
+      sessions.saveRow(session);
+      clock.watchSession(session);
+    } else {
+      sessions.end(session);
+    }
+  }
+}
+
+function pardonSilence(connections: Iterable<Connection>, nowMs: number): void {
+  for (const connection of connections) {
+    const dueAtMs = connection.keepAliveDueAtMs;
+    if (dueAtMs === undefined || dueAtMs >= nowMs + Times.alarmLateMs) continue;
+    connection.lastSeenAtMs += nowMs + Times.alarmLateMs - dueAtMs;
+  }
+}

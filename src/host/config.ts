@@ -1,0 +1,108 @@
+import { parseArgs } from "node:util";
+import { errorMessage, StartError } from "./start-error.ts";
+
+export type SocketMode = "hibernating" | "resident";
+
+export type HostConfig = {
+  readonly port: number;
+  readonly host: string;
+  /** null: nothing is kept after the broker stops */
+  readonly dataDir: string | null;
+  readonly shards: number;
+  readonly sockets: SocketMode;
+};
+
+export type Command = { readonly kind: "help" } | { readonly kind: "start"; readonly config: HostConfig };
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Setting = { readonly label: string; readonly value: string };
+
+export const MEMORY_DATA_DIR = ":memory:";
+export const SHARDS_MAX = 1024;
+
+const PORT_MAX = 65_535;
+const SOCKET_MODES: readonly SocketMode[] = ["hibernating", "resident"];
+
+const OPTIONS = {
+  port: { type: "string" },
+  host: { type: "string" },
+  data: { type: "string" },
+  shards: { type: "string" },
+  sockets: { type: "string" },
+  help: { type: "boolean" },
+} as const;
+
+export const HELP_TEXT = `Usage: npm start -- [flags]
+
+  --port PORT        port to listen on; 0 picks a free one         (env PORT, default 8787)
+  --host HOST        address to listen on                          (env HOST, default 127.0.0.1)
+  --data DIRECTORY   where data is kept; ${MEMORY_DATA_DIR} keeps none        (env DATA_DIR, default .duramq)
+  --shards N         number of shards, 1 to ${SHARDS_MAX}, fixed at first start (env SHARDS, default 1)
+  --sockets MODE     hibernating | resident                        (env SOCKETS, default hibernating)
+  --help             show this text
+
+A flag wins over its environment variable.
+`;
+
+/** Reads flags and environment; throws a StartError that names the setting at fault. */
+export function parseCommand(args: readonly string[], environment: Environment): Command {
+  const flags = parseFlags(args);
+  if (flags.help) return { kind: "help" };
+  const config: HostConfig = {
+    port: parseInteger(pick("port", flags.port, environment, "PORT", "8787"), 0, PORT_MAX),
+    host: parseText(pick("host", flags.host, environment, "HOST", "127.0.0.1")),
+    dataDir: parseDataDir(pick("data", flags.data, environment, "DATA_DIR", ".duramq")),
+    shards: parseInteger(pick("shards", flags.shards, environment, "SHARDS", "1"), 1, SHARDS_MAX),
+    sockets: parseSocketMode(pick("sockets", flags.sockets, environment, "SOCKETS", "hibernating")),
+  };
+  return { kind: "start", config: Object.freeze(config) };
+}
+
+function parseFlags(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    const firstSentence = errorMessage(error).split(/\. |\n/)[0];
+    throw new StartError(`${firstSentence} (see --help)`);
+  }
+}
+
+/** An empty environment variable counts as absent: that is how shells and containers clear one. */
+function pick(
+  flag: string,
+  flagValue: string | undefined,
+  environment: Environment,
+  variable: string,
+  fallback: string,
+): Setting {
+  if (flagValue !== undefined) return { label: `--${flag}`, value: flagValue };
+  const value = environment[variable];
+  if (value !== undefined && value !== "") return { label: variable, value };
+  return { label: `--${flag}`, value: fallback };
+}
+
+function parseInteger({ label, value }: Setting, min: number, max: number): number {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw new StartError(`${label}: ${quote(value)} is not a whole number from ${min} to ${max}`);
+}
+
+function parseText({ label, value }: Setting): string {
+  if (value.trim() === "" || value.includes("\0")) throw new StartError(`${label}: must not be empty`);
+  return value.trim();
+}
+
+function parseDataDir(setting: Setting): string | null {
+  const dataDir = parseText(setting);
+  return dataDir === MEMORY_DATA_DIR ? null : dataDir;
+}
+
+function parseSocketMode({ label, value }: Setting): SocketMode {
+  const mode = SOCKET_MODES.find((candidate) => candidate === value);
+  if (mode !== undefined) return mode;
+  throw new StartError(`${label}: ${quote(value)} is not one of ${SOCKET_MODES.join(", ")}`);
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value);
+}

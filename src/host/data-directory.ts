@@ -1,0 +1,165 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode, errorMessage, StartError } from "./start-error.ts";
+
+const LAYOUT_FORMAT = 1;
+const PREDECESSOR_EXIT_MAX_MS = 2_000;
+const POLL_MS = 20;
+const SQLITE_BUSY = 5;
+
+export type DataDirectory = {
+  /** where workerd keeps the objects' databases */
+  readonly objectsPath: string;
+  /** Records the running workerd, so that a successor can wait for its end. */
+  recordWorkerd(pid: number, configPath: string): void;
+  release(): void;
+};
+
+type BrokerRecord = {
+  readonly launcherPid: number;
+  readonly workerdPid: number | null;
+  readonly configPath: string | null;
+};
+
+/** Takes the directory for this process alone and checks that it was made for this many shards. */
+export async function openDataDirectory(dataDir: string, shards: number): Promise<DataDirectory> {
+  const root = resolve(dataDir);
+  const objectsPath = join(root, "objects");
+  createDirectory(objectsPath, root);
+  const lock = takeLock(root);
+  try {
+    await predecessorGone(readRecord(root));
+    checkLayout(root, shards);
+    writeRecord(root, { launcherPid: process.pid, workerdPid: null, configPath: null });
+  } catch (error) {
+    lock.close();
+    throw error instanceof StartError ? error : unusable(root, error);
+  }
+  return {
+    objectsPath,
+    recordWorkerd: (workerdPid, configPath) =>
+      writeRecord(root, { launcherPid: process.pid, workerdPid, configPath }),
+    release: () => {
+      rmSync(recordPath(root), { force: true });
+      lock.close();
+    },
+  };
+}
+
+function createDirectory(path: string, root: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw unusable(root, error);
+  }
+}
+
+function unusable(root: string, error: unknown): StartError {
+  return new StartError(`--data (DATA_DIR): cannot use ${root}: ${errorCode(error) ?? errorMessage(error)}`);
+}
+
+/**
+ * The lock is a SQLite write lock, that is one of the operating system, which ends with its process
+ * however that dies. A file with a process identifier alone would outlive a kill, and after the
+ * restart of a container its number may well name another process.
+ */
+function takeLock(root: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(join(root, "lock"), { timeout: 0 });
+    database.exec("BEGIN IMMEDIATE");
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) throw inUse(root);
+    throw unusable(root, error);
+  }
+}
+
+function inUse(root: string): StartError {
+  const owner = readRecord(root)?.launcherPid;
+  const who = owner === undefined ? "another duramq" : `another duramq (process ${owner})`;
+  return new StartError(`--data (DATA_DIR): ${who} uses ${root}`);
+}
+
+function recordPath(root: string): string {
+  return join(root, "broker.json");
+}
+
+function writeRecord(root: string, record: BrokerRecord): void {
+  replaceFile(recordPath(root), record);
+}
+
+/** The record only serves messages and a short wait, so a damaged one counts as none. */
+function readRecord(root: string): BrokerRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(recordPath(root), "utf8")) as BrokerRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** After a kill of the launcher its workerd follows within moments, but may still be writing now. */
+async function predecessorGone(record: BrokerRecord | undefined): Promise<void> {
+  if (!record?.workerdPid || !record.configPath) return;
+  const { workerdPid, configPath } = record;
+  const deadlineMs = Date.now() + PREDECESSOR_EXIT_MAX_MS;
+  while (commandLine(workerdPid).includes(configPath)) {
+    if (Date.now() >= deadlineMs)
+      throw new StartError(`--data (DATA_DIR): still used by workerd (process ${workerdPid}), stop it first`);
+    await sleep(POLL_MS);
+  }
+}
+
+/** Empty when there is no such process. The text tells our workerd from a stranger with its number. */
+function commandLine(pid: number): string {
+  if (!processExists(pid)) return "";
+  try {
+    if (existsSync("/proc/self/cmdline")) return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
+  } catch {
+    return "";
+  }
+}
+
+function processExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) === "EPERM";
+  }
+}
+
+/** The place of every session and topic follows from the shard count, so it is fixed at first start. */
+function checkLayout(root: string, shards: number): void {
+  const path = join(root, "layout.json");
+  if (!existsSync(path)) {
+    replaceFile(path, { format: LAYOUT_FORMAT, shards });
+    return;
+  }
+  const layout = readLayout(path);
+  if (layout.format !== LAYOUT_FORMAT)
+    throw new StartError(`--data (DATA_DIR): ${path} is of another version`);
+  if (layout.shards === shards) return;
+  throw new StartError(
+    `--shards (SHARDS): the data in ${root} was made with ${layout.shards}, it cannot be opened with ${shards}`,
+  );
+}
+
+function readLayout(path: string): { format?: unknown; shards?: unknown } {
+  const contents = readFileSync(path, "utf8");
+  try {
+    return Object(JSON.parse(contents));
+  } catch {
+    throw new StartError(`--data (DATA_DIR): ${path} is damaged`);
+  }
+}
+
+function replaceFile(path: string, value: unknown): void {
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(value)}\n`);
+  renameSync(`${path}.tmp`, path);
+}

@@ -1,0 +1,69 @@
+/** The same date and flags stand in wrangler.toml; a test compares them. */
+export const COMPATIBILITY_DATE = "2026-10-01";
+export const COMPATIBILITY_FLAGS: readonly string[] = ["no_web_socket_compression"];
+
+/** Names workerd's directory of objects inside the data directory: changing it loses all data. */
+const SHARD_UNIQUE_KEY = "duramq-shard";
+
+export type WorkerdOptions = {
+  /** file name of the bundle, relative to the configuration file */
+  readonly bundleName: string;
+  /** "ADDRESS:PORT" of the public socket */
+  readonly address: string;
+  readonly controlSocketPath: string;
+  /** existing directory for the objects' databases */
+  readonly objectsPath: string;
+  readonly variables: Readonly<Record<string, string>>;
+};
+
+/** The Cap'n Proto text that `workerd serve` reads. */
+export function workerdConfig(options: WorkerdOptions): string {
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "duramq", worker = .broker),
+    (name = "objects", disk = (path = ${text(options.objectsPath)}, writable = true)),
+  ],
+  sockets = [
+    (name = "public", address = ${text(options.address)}, http = (), service = "duramq"),
+    (name = "control", address = ${text(`unix:${options.controlSocketPath}`)}, http = (),
+      service = (name = "duramq", entrypoint = "Control")),
+  ],
+);
+
+const broker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed ${text(options.bundleName)})],
+  compatibilityDate = ${text(COMPATIBILITY_DATE)},
+  compatibilityFlags = [${COMPATIBILITY_FLAGS.map(text).join(", ")}],
+  bindings = [
+    (name = "SHARD", durableObjectNamespace = "Shard"),
+${variableBindings(options.variables)}
+  ],
+  durableObjectNamespaces = [(className = "Shard", uniqueKey = ${text(SHARD_UNIQUE_KEY)}, enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),
+);
+`;
+}
+
+/** "ADDRESS:PORT", with brackets around an IPv6 address. */
+export function formatAddress(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function variableBindings(variables: Readonly<Record<string, string>>): string {
+  return Object.entries(variables)
+    .map(([name, value]) => `    (name = ${text(name)}, text = ${text(value)}),`)
+    .join("\n");
+}
+
+/** A Cap'n Proto string literal; any other character stands for itself, in UTF-8. */
+function text(value: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are just what must be escaped
+  const escaped = value.replace(/["\\\u0000-\u001f\u007f]/g, (character) =>
+    character === '"' || character === "\\"
+      ? `\\${character}`
+      : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+  return `"${escaped}"`;
+}

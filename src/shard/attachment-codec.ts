@@ -1,0 +1,119 @@
+/** What a socket carries through hibernation, as bytes: positions instead of names, for 16 KiB is the limit. */
+import { decode, encode } from "@msgpack/msgpack";
+import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
+import type { ProtocolVersion } from "../core/packet.ts";
+import type { DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
+import {
+  fromDeliveryStateTuple,
+  fromSubscriptionTuple,
+  toDeliveryStateTuple,
+  toSubscriptionTuple,
+} from "../storage/record-codec.ts";
+
+/** Attachments of another format are of another release, whose sockets did not survive the deploy. */
+const format = 1;
+
+type Optional<Value> = Value | null | undefined;
+
+type ClientTuple = [
+  protocolVersion: ProtocolVersion,
+  clientId: string,
+  incarnation: number,
+  keepAliveSec: number,
+  lastSeenAtMs: number,
+  receiveMaximum: number,
+  maximumPacketSizeBytes: Optional<number>,
+  flags: number,
+  topicAliases: (readonly [topicAlias: number, topicName: string])[],
+  sessionNumber: number,
+  deliveryState: DeliveryStateTuple,
+  subscriptions: Optional<SubscriptionTuple[]>,
+];
+
+type AttachmentTuple = [
+  format: number,
+  connectionId: string,
+  openedAtMs: number,
+  randomClientId: string,
+  clientIdHint: Optional<string>,
+  client: Optional<ClientTuple>,
+];
+
+const problemInformationFlag = 1;
+const loggedFlag = 2;
+
+export function encodeAttachment(connectionId: string, attachment: ConnectionAttachment): Uint8Array {
+  const { openedAtMs, randomClientId, clientIdHint, client } = attachment;
+  const tuple: AttachmentTuple = [
+    format,
+    connectionId,
+    openedAtMs,
+    randomClientId,
+    clientIdHint,
+    client === undefined ? undefined : toClientTuple(client),
+  ];
+  return encode(tuple);
+}
+
+/** Undefined for what {@link encodeAttachment} did not make. */
+export function decodeAttachment(
+  bytes: unknown,
+): { connectionId: string; attachment: ConnectionAttachment } | undefined {
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  const [found, connectionId, openedAtMs, randomClientId, clientIdHint, client] = decode(
+    bytes,
+  ) as AttachmentTuple;
+  if (found !== format) return undefined;
+  return {
+    connectionId,
+    attachment: {
+      openedAtMs,
+      randomClientId,
+      ...(isSet(clientIdHint) && { clientIdHint }),
+      ...(isSet(client) && { client: fromClientTuple(client) }),
+    },
+  };
+}
+
+function toClientTuple(client: AttachedClient): ClientTuple {
+  const flags = (client.problemInformation ? problemInformationFlag : 0) | (client.logged ? loggedFlag : 0);
+  return [
+    client.protocolVersion,
+    client.clientId,
+    client.incarnation,
+    client.keepAliveSec,
+    client.lastSeenAtMs,
+    client.receiveMaximum,
+    client.maximumPacketSizeBytes,
+    flags,
+    [...client.topicAliases],
+    client.sessionNumber,
+    toDeliveryStateTuple(client.deliveryState),
+    client.subscriptions?.map(toSubscriptionTuple),
+  ];
+}
+
+function fromClientTuple(tuple: ClientTuple): AttachedClient {
+  const [protocolVersion, clientId, incarnation, keepAliveSec, lastSeenAtMs, receiveMaximum] = tuple;
+  const [, , , , , , maximumPacketSizeBytes, flags, topicAliases, sessionNumber, state, subscriptions] =
+    tuple;
+  return {
+    protocolVersion,
+    clientId,
+    incarnation,
+    keepAliveSec,
+    lastSeenAtMs,
+    receiveMaximum,
+    problemInformation: (flags & problemInformationFlag) !== 0,
+    topicAliases,
+    sessionNumber,
+    deliveryState: fromDeliveryStateTuple(state),
+    logged: (flags & loggedFlag) !== 0,
+    ...(isSet(maximumPacketSizeBytes) && { maximumPacketSizeBytes }),
+    ...(isSet(subscriptions) && { subscriptions: subscriptions.map(fromSubscriptionTuple) }),
+  };
+}
+
+function isSet<Value>(value: Optional<Value>): value is Value {
+  return value !== null && value !== undefined;
+}

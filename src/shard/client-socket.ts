@@ -1,0 +1,117 @@
+import { PacketDecoder } from "../codec/index.ts";
+import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
+import type { ProtocolVersion } from "../core/packet.ts";
+import { decodeAttachment, encodeAttachment } from "./attachment-codec.ts";
+import type { SocketMode } from "../config.ts";
+
+/** Unsent bytes of a socket from which QoS 0 messages are left out. */
+const bufferedBytesMax = 1024 * 1024;
+
+/** RFC 6455 allows 123 bytes of reason; ours are ASCII but for a `×`. */
+const closeReasonLengthMax = 100;
+
+/** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
+export class ClientSocket {
+  readonly connectionId: string;
+  readonly decoder: PacketDecoder;
+  readonly #socket: WebSocket;
+  readonly #mode: SocketMode;
+  #attachment: ConnectionAttachment | undefined;
+  #outgoing: Uint8Array[] = [];
+  #outgoingBytes = 0;
+  #unsentBytes = 0;
+
+  constructor(
+    connectionId: string,
+    socket: WebSocket,
+    mode: SocketMode,
+    maximumPacketSizeBytes: number,
+    protocolVersion?: ProtocolVersion,
+  ) {
+    this.connectionId = connectionId;
+    this.#socket = socket;
+    this.#mode = mode;
+    this.decoder = new PacketDecoder({
+      maximumPacketSizeBytes,
+      ...(protocolVersion !== undefined && { protocolVersion }),
+    });
+  }
+
+  /** The socket of a connection that slept; undefined for one that is being closed. */
+  static restore(socket: WebSocket, maximumPacketSizeBytes: number): ClientSocket | undefined {
+    const found = decodeAttachment(socket.deserializeAttachment());
+    if (found === undefined) return undefined;
+    const { connectionId, attachment } = found;
+    const restored = new ClientSocket(
+      connectionId,
+      socket,
+      "hibernating",
+      maximumPacketSizeBytes,
+      attachment.client?.protocolVersion,
+    );
+    restored.#attachment = attachment;
+    return restored;
+  }
+
+  /** What was last attached; undefined once the connection is closed. */
+  get attachment(): ConnectionAttachment | undefined {
+    return this.#attachment;
+  }
+
+  get hasOutgoing(): boolean {
+    return this.#outgoingBytes > 0;
+  }
+
+  get isFull(): boolean {
+    if (this.#unsentBytes > 0) this.#unsentBytes = bufferedAmountOf(this.#socket);
+    return this.#outgoingBytes + this.#unsentBytes > bufferedBytesMax;
+  }
+
+  attach(attachment: ConnectionAttachment): void {
+    this.#attachment = attachment;
+    if (this.#mode === "hibernating") {
+      this.#socket.serializeAttachment(encodeAttachment(this.connectionId, attachment));
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#outgoing.push(bytes);
+    this.#outgoingBytes += bytes.length;
+  }
+
+  /** Sends what was written, as one WebSocket message: a message may hold many packets ([MQTT-6.0.0-2]). */
+  flush(): void {
+    if (this.#outgoingBytes === 0) return;
+    const [first] = this.#outgoing;
+    const bytes = this.#outgoing.length === 1 && first !== undefined ? first : this.#join();
+    this.#outgoing = [];
+    this.#outgoingBytes = 0;
+    // Between the peer's close and its event, sending fails; the event will say so.
+    if (this.#socket.readyState !== WebSocket.READY_STATE_OPEN) return;
+    this.#socket.send(bytes);
+    this.#unsentBytes = bufferedAmountOf(this.#socket);
+  }
+
+  close(code: CloseCode, reason: string): void {
+    this.flush();
+    this.#attachment = undefined;
+    // A closing socket is still listed after a hibernation: it must not be taken for a connection.
+    if (this.#mode === "hibernating") this.#socket.serializeAttachment(null);
+    this.#socket.close(code, reason.slice(0, closeReasonLengthMax));
+  }
+
+  #join(): Uint8Array {
+    const joined = new Uint8Array(this.#outgoingBytes);
+    let offset = 0;
+    for (const bytes of this.#outgoing) {
+      joined.set(bytes, offset);
+      offset += bytes.length;
+    }
+    return joined;
+  }
+}
+
+/** Newer runtimes tell how much a peer has not taken yet; older ones nothing. */
+function bufferedAmountOf(socket: WebSocket): number {
+  return (socket as { bufferedAmount?: number }).bufferedAmount ?? 0;
+}

@@ -1,0 +1,292 @@
+import type { Decoded } from "../codec/index.ts";
+import { encodePacket, PublishEncoder } from "../codec/index.ts";
+import type { Config } from "../config.ts";
+import type { ConnectionAttachment, Effect } from "../core/effect.ts";
+import type { Fault, Input } from "../core/input.ts";
+import { ReasonCode } from "../core/reason-code.ts";
+import { ShardCore } from "../core/shard-core.ts";
+import type { ShardStorage } from "../core/storage-port.ts";
+import type { ClientSocket } from "./client-socket.ts";
+
+/** What the host needs of the platform. */
+export interface ShardPlatform {
+  readonly storage: ShardStorage;
+  nowMs(): number;
+  setAlarm(dueAtMs: number, unconfirmed: boolean): void;
+  /** Every socket that may carry a connection, known or not. */
+  sockets(): Iterable<ClientSocket>;
+  /** Ends this life of the object at once: its memory can no longer be trusted. */
+  reset(reason: string): never;
+}
+
+/** Work of one client that the alarm may fail at before it is left alone. */
+const failuresMax = 5;
+
+/**
+ * Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and decides when output is joined. A
+ * quiet shard settles at the end of each event; a busy one after all the events that one turn of the event loop
+ * brings.
+ */
+export class ShardHost {
+  readonly #config: Config;
+  readonly #platform: ShardPlatform;
+  readonly #encoder = new PublishEncoder();
+  readonly #sockets = new Map<string, ClientSocket>();
+  /** Sockets with something written and not yet sent. */
+  readonly #unsent = new Set<ClientSocket>();
+  readonly #failures = new Map<string, number>();
+  readonly #quarantined = new Set<string>();
+  #core: ShardCore;
+  #armedAlarmAtMs: number | undefined;
+  /** Set while events join those before them. */
+  #joinTimer: ReturnType<typeof setTimeout> | undefined;
+  #hasJoined = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerDueAtMs: number | undefined;
+
+  constructor(config: Config, platform: ShardPlatform) {
+    this.#config = config;
+    this.#platform = platform;
+    this.#core = this.#newCore();
+  }
+
+  /** To be called once, before anything else. */
+  start(armedAlarmAtMs: number | undefined, hasConnections: boolean): void {
+    this.#armedAlarmAtMs = armedAlarmAtMs;
+    this.#handle({ type: "start", hasConnections, ...(armedAlarmAtMs !== undefined && { armedAlarmAtMs }) });
+  }
+
+  open(socket: ClientSocket, clientIdHint: string | undefined): void {
+    this.#sockets.set(socket.connectionId, socket);
+    this.#handle({
+      type: "open",
+      connectionId: socket.connectionId,
+      randomClientId: `duramq-${crypto.randomUUID()}`,
+      ...(clientIdHint !== undefined && { clientIdHint }),
+    });
+  }
+
+  /** A socket that slept has something to say. */
+  wake(socket: ClientSocket): ClientSocket {
+    const known = this.#sockets.get(socket.connectionId);
+    if (known !== undefined) return known;
+    this.#sockets.set(socket.connectionId, socket);
+    return socket;
+  }
+
+  receive(socket: ClientSocket, data: ArrayBuffer | string): void {
+    if (typeof data === "string") {
+      this.#receive(socket, { packets: [], fault: textFrameFault });
+    } else {
+      this.#receive(socket, socket.decoder.push(new Uint8Array(data)));
+    }
+  }
+
+  closed(socket: ClientSocket): void {
+    this.#handle({ type: "closed", connectionId: socket.connectionId });
+    this.#sockets.delete(socket.connectionId);
+    this.#unsent.delete(socket);
+  }
+
+  alarm(): void {
+    this.#armedAlarmAtMs = undefined;
+    this.#handle({ type: "alarm" });
+  }
+
+  drain(): void {
+    this.#handle({ type: "drain" });
+  }
+
+  #receive(socket: ClientSocket, { packets, fault }: Decoded): void {
+    this.#handle({
+      type: "receive",
+      connectionId: socket.connectionId,
+      packets,
+      unfinished: socket.decoder.isInsidePacket,
+      ...(fault !== undefined && { fault }),
+    });
+  }
+
+  #newCore(): ShardCore {
+    return new ShardCore(this.#config.core, {
+      storage: this.#platform.storage,
+      connections: {
+        list: () => this.#attachments(),
+        read: (connectionId) => this.#sockets.get(connectionId)?.attachment,
+      },
+      sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
+      quarantined: this.#quarantined,
+    });
+  }
+
+  *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
+    for (const socket of this.#platform.sockets()) {
+      const { attachment, connectionId } = this.wake(socket);
+      if (attachment !== undefined) yield [connectionId, attachment];
+    }
+  }
+
+  #handle(input: Input): void {
+    try {
+      this.#run(this.#core.handle(input, this.#platform.nowMs()));
+    } catch (error) {
+      this.#recover(input, error);
+    }
+    this.#settleOrJoin();
+    this.#armTimer();
+  }
+
+  #run(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case "send":
+          this.#write(effect.connectionId, encodePacket(effect.packet, effect.protocolVersion));
+          break;
+        case "deliver":
+          this.#write(effect.connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
+          break;
+        case "close":
+          this.#close(effect);
+          break;
+        case "attach":
+          this.#sockets.get(effect.connectionId)?.attach(effect.attachment);
+          break;
+        case "commit":
+          this.#commit(effect);
+          break;
+        case "setAlarm":
+          this.#armedAlarmAtMs = effect.dueAtMs;
+          this.#platform.setAlarm(effect.dueAtMs, effect.unconfirmed);
+          break;
+      }
+    }
+  }
+
+  /** What does not depend on the write leaves before it: the runtime holds back what follows. */
+  #commit({ writes, effects }: Effect & { type: "commit" }): void {
+    this.#sendAll();
+    try {
+      this.#platform.storage.commit(writes);
+    } catch (error) {
+      console.error("duramq: commit failed, the shard resets", error);
+      this.#platform.reset("commit failed");
+    }
+    this.#run(effects);
+  }
+
+  #write(connectionId: string, bytes: Uint8Array): void {
+    const socket = this.#sockets.get(connectionId);
+    if (socket === undefined) return;
+    socket.write(bytes);
+    this.#unsent.add(socket);
+  }
+
+  #close({ connectionId, code, reason }: Effect & { type: "close" }): void {
+    const socket = this.#sockets.get(connectionId);
+    if (socket === undefined) return;
+    this.#unsent.delete(socket);
+    socket.close(code, reason);
+    this.#sockets.delete(connectionId);
+  }
+
+  #settleOrJoin(): void {
+    if (this.#joinTimer !== undefined) {
+      this.#hasJoined = true;
+      return;
+    }
+    this.#settle();
+    this.#joinTimer = setTimeout(() => this.#endJoining(), 0);
+  }
+
+  /** Goes on joining as long as every turn brings events. */
+  #endJoining(): void {
+    this.#joinTimer = undefined;
+    if (!this.#hasJoined) return;
+    this.#hasJoined = false;
+    this.#settleOrJoin();
+    this.#armTimer();
+  }
+
+  #settle(): void {
+    try {
+      this.#run(this.#core.handle({ type: "settle" }, this.#platform.nowMs()));
+    } catch (error) {
+      this.#recover({ type: "settle" }, error);
+    }
+    this.#sendAll();
+  }
+
+  #sendAll(): void {
+    for (const socket of this.#unsent) socket.flush();
+    this.#unsent.clear();
+  }
+
+  /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
+  #armTimer(): void {
+    const dueAtMs = this.#core.timerDueAtMs;
+    if (dueAtMs === this.#timerDueAtMs) return;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timerDueAtMs = dueAtMs;
+    if (dueAtMs === undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerDueAtMs = undefined;
+        this.#handle({ type: "timer" });
+      },
+      Math.max(0, dueAtMs - this.#platform.nowMs()),
+    );
+  }
+
+  /**
+   * A defect: nothing of the event is kept. All memory is rebuilt from storage and attachments; the connection at
+   * fault is closed, and so are those whose state was in memory only.
+   */
+  #recover(input: Input, error: unknown): void {
+    console.error(`duramq: handling "${input.type}" failed`, error);
+    this.#blame(this.#core.clientIdInHand);
+    const lost = new Set(this.#core.unsafeConnectionIds());
+    if ("connectionId" in input) lost.add(input.connectionId);
+    this.#core = this.#newCore();
+    this.#replay({ type: "start", hasConnections: true, armedAlarmAtMs: this.#armedAlarmAtMs ?? 0 });
+    for (const connectionId of lost) {
+      this.#replay({ type: "closed", connectionId });
+      this.#dismiss(connectionId);
+    }
+    if (input.type === "alarm") this.#platform.setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
+  }
+
+  #replay(input: Input): void {
+    try {
+      this.#run(this.#core.handle(input, this.#platform.nowMs()));
+    } catch (error) {
+      console.error(`duramq: handling "${input.type}" failed again`, error);
+    }
+  }
+
+  #dismiss(connectionId: string): void {
+    const socket = this.#sockets.get(connectionId);
+    if (socket === undefined) return;
+    if (socket.attachment?.client?.protocolVersion === 5) {
+      const { ImplementationSpecificError: reasonCode } = ReasonCode;
+      this.#write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
+    }
+    this.#close({ type: "close", connectionId, code: 1011, reason: "Internal error" });
+  }
+
+  #blame(clientId: string | undefined): void {
+    if (clientId === undefined) return;
+    const count = (this.#failures.get(clientId) ?? 0) + 1;
+    this.#failures.set(clientId, count);
+    if (count >= failuresMax) this.#quarantined.add(clientId);
+  }
+}
+
+/** How soon the alarm tries again after a defect. */
+const alarmRetryMs = 2_000;
+
+/** [MQTT-6.0.0-1] MQTT travels in binary frames only. */
+const textFrameFault: Fault = {
+  reasonCode: ReasonCode.ProtocolError,
+  reasonString: "A WebSocket text frame is not MQTT",
+  closeCode: 1003,
+};

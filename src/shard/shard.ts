@@ -1,0 +1,135 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Config } from "../config.ts";
+import { parseConfig } from "../config.ts";
+import { chooseSubprotocol } from "../edge/subprotocol.ts";
+import type { Env } from "../env.ts";
+import { DurableObjectSql } from "../storage/durable-object-sql.ts";
+import { SqliteShardStorage } from "../storage/sqlite-shard-storage.ts";
+import { ClientSocket } from "./client-socket.ts";
+import { ShardHost } from "./shard-host.ts";
+
+/** Close codes that a peer's close event may carry and that cannot be sent (RFC 6455, section 7.4.1). */
+const unsendableCloseCodes: readonly number[] = [1005, 1006, 1015];
+
+/** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
+export class Shard extends DurableObject<Env> {
+  readonly #config: Config;
+  readonly #host: ShardHost;
+  /** Resident sockets, which the runtime does not list. */
+  readonly #resident = new Set<ClientSocket>();
+  /** The sockets that events have been about since the object woke. */
+  readonly #known = new WeakMap<WebSocket, ClientSocket>();
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#config = parseConfig(env);
+    this.#host = new ShardHost(this.#config, {
+      storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
+      nowMs: () => this.nowMs(),
+      setAlarm: (dueAtMs, unconfirmed) => this.#setAlarm(dueAtMs, unconfirmed),
+      sockets: () => this.#sockets(),
+      reset: (reason) => this.#reset(reason),
+    });
+    // Which alarm is armed can only be asked asynchronously: once, before the first event.
+    void state.blockConcurrencyWhile(async () => {
+      const armedAlarmAtMs = await state.storage.getAlarm();
+      this.#host.start(armedAlarmAtMs ?? undefined, state.getWebSockets().length > 0);
+    });
+  }
+
+  /** The time that all due times are told by, in ms since 1970. */
+  protected nowMs(): number {
+    return Date.now();
+  }
+
+  /** Accepts a WebSocket; the Worker has checked the request. */
+  override fetch(request: Request): Response {
+    const { 0: client, 1: server } = new WebSocketPair();
+    const socket = new ClientSocket(
+      crypto.randomUUID(),
+      server,
+      this.#config.socketMode,
+      this.#config.core.limits.maximumPacketSizeBytes,
+    );
+    this.#known.set(server, socket);
+    server.binaryType = "arraybuffer";
+    if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
+    else this.#acceptResident(server, socket);
+    this.#host.open(socket, new URL(request.url).searchParams.get("clientId") ?? undefined);
+    const subprotocol = chooseSubprotocol(request.headers.get("sec-websocket-protocol"));
+    return new Response(null, {
+      status: 101,
+      webSocket: client,
+      headers: { "sec-websocket-protocol": subprotocol ?? "mqtt" },
+    });
+  }
+
+  override webSocketMessage(server: WebSocket, data: ArrayBuffer | string): void {
+    const socket = this.#socketOf(server);
+    if (socket !== undefined) this.#host.receive(socket, data);
+  }
+
+  override webSocketClose(server: WebSocket, code: number, reason: string): void {
+    this.#forget(server);
+    // The runtime does not answer the peer's close by itself; without the answer the peer sees 1006.
+    server.close(unsendableCloseCodes.includes(code) ? 1000 : code, reason);
+  }
+
+  override webSocketError(server: WebSocket): void {
+    this.#forget(server);
+  }
+
+  override alarm(): void {
+    this.#host.alarm();
+  }
+
+  /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
+  drain(): void {
+    this.#host.drain();
+  }
+
+  #forget(server: WebSocket): void {
+    const socket = this.#socketOf(server);
+    if (socket === undefined) return;
+    this.#host.closed(socket);
+    this.#resident.delete(socket);
+  }
+
+  #socketOf(server: WebSocket): ClientSocket | undefined {
+    const known = this.#known.get(server);
+    if (known !== undefined) return known;
+    const restored = ClientSocket.restore(server, this.#config.core.limits.maximumPacketSizeBytes);
+    if (restored === undefined) return undefined;
+    const socket = this.#host.wake(restored);
+    this.#known.set(server, socket);
+    return socket;
+  }
+
+  *#sockets(): Iterable<ClientSocket> {
+    yield* this.#resident;
+    for (const server of this.ctx.getWebSockets()) {
+      const socket = this.#socketOf(server);
+      if (socket !== undefined) yield socket;
+    }
+  }
+
+  #acceptResident(server: WebSocket, socket: ClientSocket): void {
+    server.accept();
+    this.#resident.add(socket);
+    server.addEventListener("message", ({ data }) =>
+      this.webSocketMessage(server, data as ArrayBuffer | string),
+    );
+    server.addEventListener("close", ({ code, reason }) => this.webSocketClose(server, code, reason));
+    server.addEventListener("error", () => this.webSocketError(server));
+  }
+
+  #setAlarm(dueAtMs: number, unconfirmed: boolean): void {
+    // The write joins the event's transaction; a failure of the store resets the object by itself.
+    void this.ctx.storage.setAlarm(dueAtMs, { allowUnconfirmed: unconfirmed });
+  }
+
+  #reset(reason: string): never {
+    this.ctx.abort(reason);
+    throw new Error(reason);
+  }
+}

@@ -1,0 +1,41 @@
+import type { SqlDatabase, SqlValue } from "./sql-database.ts";
+
+/** The database of a Durable Object. https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/ */
+export class DurableObjectSql implements SqlDatabase {
+  readonly #storage: DurableObjectStorage;
+  rowsRead = 0;
+  rowsWritten = 0;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  *query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
+    const cursor = this.#storage.sql.exec(sql, ...parameters);
+    for (const row of cursor) yield fromRow(row);
+    this.#count(cursor);
+  }
+
+  run(sql: string, ...parameters: SqlValue[]): void {
+    const cursor = this.#storage.sql.exec(sql, ...parameters);
+    cursor.toArray();
+    this.#count(cursor);
+  }
+
+  transaction(work: () => void): void {
+    this.#storage.transactionSync(work);
+  }
+
+  #count(cursor: SqlStorageCursor<Record<string, SqlStorageValue>>): void {
+    this.rowsRead += cursor.rowsRead;
+    this.rowsWritten += cursor.rowsWritten;
+  }
+}
+
+function fromRow(row: Record<string, SqlStorageValue>): Record<string, SqlValue> {
+  const result: Record<string, SqlValue> = {};
+  for (const [name, value] of Object.entries(row)) {
+    result[name] = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+  }
+  return result;
+}

@@ -1,0 +1,74 @@
+import type { Publication } from "../core/publication.ts";
+import type {
+  SegmentHead,
+  SegmentRecord,
+  SessionRecord,
+  ShardRecord,
+  ShardStorage,
+  WriteSet,
+} from "../core/storage-port.ts";
+
+/** A shard's storage in memory: what a test or a simulation crashes, and a model for the other ones. */
+export class MemoryShardStorage implements ShardStorage {
+  #shard: ShardRecord | undefined;
+  readonly #sessions = new Map<string, SessionRecord>();
+  readonly #retained = new Map<string, Publication>();
+  readonly #segments = new Map<number, SegmentRecord>();
+  rowsRead = 0;
+  rowsWritten = 0;
+
+  readShard(): ShardRecord | undefined {
+    return this.#shard;
+  }
+
+  *readSessions(): Iterable<SessionRecord> {
+    for (const record of [...this.#sessions.values()]) {
+      this.rowsRead += 1;
+      yield record;
+    }
+  }
+
+  *readRetainedNames(): Iterable<{ topicName: string; expiresAtMs?: number }> {
+    for (const [topicName, { expiresAtMs }] of [...this.#retained]) {
+      this.rowsRead += 1;
+      yield expiresAtMs === undefined ? { topicName } : { topicName, expiresAtMs };
+    }
+  }
+
+  readRetained(topicName: string): Publication | undefined {
+    this.rowsRead += 1;
+    return this.#retained.get(topicName);
+  }
+
+  *readSegmentHeads(): Iterable<SegmentHead> {
+    for (const segment of [...this.#segments.values()].sort((left, right) => left.seq - right.seq)) {
+      this.rowsRead += 1;
+      yield segment;
+    }
+  }
+
+  readSegmentHead(slot: number): SegmentHead | undefined {
+    return this.readSegment(slot);
+  }
+
+  readSegment(slot: number): SegmentRecord | undefined {
+    this.rowsRead += 1;
+    return this.#segments.get(slot);
+  }
+
+  commit({ shard, sessions, retained, segments }: WriteSet): void {
+    if (shard !== undefined) {
+      this.#shard = shard;
+      this.rowsWritten += 1;
+    }
+    for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
+    for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
+    for (const segment of segments) this.#write(this.#segments, segment.slot, segment);
+  }
+
+  #write<Key, Value>(table: Map<Key, Value>, key: Key, value: Value | undefined): void {
+    if (value !== undefined) table.set(key, value);
+    else if (!table.delete(key)) return;
+    this.rowsWritten += 1;
+  }
+}

@@ -1,0 +1,52 @@
+import type { SqlDatabase } from "./sql-database.ts";
+
+/**
+ * The schema, step by step. Append only: a step that has been released is never changed.
+ *
+ * No table has an index beside its key, for each index entry is billed as one more row.
+ */
+export const migrations: readonly (readonly string[])[] = [
+  [
+    // One row: the life of the object.
+    `CREATE TABLE shard (
+      id INTEGER PRIMARY KEY CHECK (id = 1), boot INTEGER NOT NULL, settled_boot INTEGER NOT NULL
+    )`,
+    `CREATE TABLE session (client_id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID`,
+    `CREATE TABLE retained (
+      topic_name TEXT PRIMARY KEY, expires_at_ms INTEGER, publication BLOB NOT NULL
+    ) WITHOUT ROWID`,
+    // The message log. Dead segments stay until their slot is written again; the head is read without the body.
+    `CREATE TABLE segment (
+      slot INTEGER PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, publications BLOB NOT NULL
+    )`,
+  ],
+];
+
+/** How many migrations the database has had; 0 for an empty one. */
+export function schemaVersionOf(database: SqlDatabase): number {
+  const [table] = [...database.query("SELECT name FROM sqlite_master WHERE name = 'migration'")];
+  if (table === undefined) return 0;
+  const [row] = [...database.query("SELECT MAX(version) AS version FROM migration")];
+  return Number(row?.["version"] ?? 0);
+}
+
+/** Brings the database to the newest schema. Throws for one that a newer release wrote: it is not touched. */
+export function migrate(database: SqlDatabase, upTo: number = migrations.length): void {
+  const found = schemaVersionOf(database);
+  assertReadable(found);
+  if (found >= upTo) return;
+  database.transaction(() => {
+    if (found === 0) database.run("CREATE TABLE migration (version INTEGER PRIMARY KEY)");
+    for (let version = found + 1; version <= upTo; version += 1) {
+      for (const statement of migrations[version - 1] ?? []) database.run(statement);
+      database.run("INSERT INTO migration (version) VALUES (?)", version);
+    }
+  });
+}
+
+export function assertReadable(schemaVersion: number): void {
+  if (schemaVersion <= migrations.length) return;
+  throw new Error(
+    `The database has schema version ${schemaVersion}; this release reads up to ${migrations.length}`,
+  );
+}

@@ -1,0 +1,267 @@
+/**
+ * Rows as MessagePack arrays: positions instead of names, for what is stored is paid by the byte and read on every
+ * wake-up. Every record begins with its format number.
+ */
+import { decode, encode } from "@msgpack/msgpack";
+import type { ApplicationMessage, QoS, UserProperty, WillMessage } from "../core/packet.ts";
+import type { Publication } from "../core/publication.ts";
+import type {
+  DeliveryState,
+  InflightRecord,
+  LogTarget,
+  SegmentHead,
+  SessionRecord,
+  SubscriptionRecord,
+} from "../core/storage-port.ts";
+
+const format = 1;
+
+type Optional<Value> = Value | null | undefined;
+
+type MessageTuple = [
+  topicName: string,
+  payload: Uint8Array,
+  flags: number,
+  messageExpiryIntervalSec?: Optional<number>,
+  payloadFormatIndicator?: Optional<0 | 1>,
+  contentType?: Optional<string>,
+  responseTopic?: Optional<string>,
+  correlationData?: Optional<Uint8Array>,
+  userProperties?: Optional<readonly UserProperty[]>,
+];
+
+export type DeliveryStateTuple = [
+  nextOrdinal: number,
+  sentThrough: number,
+  inflight: (readonly [ordinal: number, phase: number])[],
+  receivedQos2: readonly number[],
+];
+
+export type SubscriptionTuple = [
+  topicFilter: string,
+  options: number,
+  subscriptionIdentifier?: Optional<number>,
+];
+
+type TargetTuple = [
+  sessionNumber: number,
+  ordinal: number,
+  flags: number,
+  subscriptionIdentifiers?: Optional<readonly number[]>,
+];
+
+const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
+
+export function encodePublication({ message, expiresAtMs }: Publication): Uint8Array {
+  return encode([format, toMessageTuple(message), expiresAtMs]);
+}
+
+export function decodePublication(bytes: Uint8Array): Publication {
+  const [tuple, expiresAtMs] = decodeRecord<[MessageTuple, Optional<number>]>(bytes);
+  const message = fromMessageTuple(tuple);
+  return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
+}
+
+export function encodePublications(publications: readonly Publication[]): Uint8Array {
+  return encode([
+    format,
+    ...publications.map(({ message, expiresAtMs }) => [toMessageTuple(message), expiresAtMs]),
+  ]);
+}
+
+export function decodePublications(bytes: Uint8Array): Publication[] {
+  return decodeRecord<[MessageTuple, Optional<number>][]>(bytes).map(([tuple, expiresAtMs]) => {
+    const message = fromMessageTuple(tuple);
+    return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
+  });
+}
+
+export function encodeSegmentHead({ messages, deliveryStates }: SegmentHead): Uint8Array {
+  return encode([
+    format,
+    messages.map(({ sizeBytes, targets }) => [sizeBytes, targets.map(toTargetTuple)]),
+    deliveryStates.map(([sessionNumber, state]) => [sessionNumber, toDeliveryStateTuple(state)]),
+  ]);
+}
+
+export function decodeSegmentHead(slot: number, seq: number, bytes: Uint8Array): SegmentHead {
+  const [messages, states] = decodeRecord<[[number, TargetTuple[]][], [number, DeliveryStateTuple][]]>(bytes);
+  return {
+    slot,
+    seq,
+    messages: messages.map(([sizeBytes, targets]) => ({ sizeBytes, targets: targets.map(fromTargetTuple) })),
+    deliveryStates: states.map(
+      ([sessionNumber, state]) => [sessionNumber, fromDeliveryStateTuple(state)] as const,
+    ),
+  };
+}
+
+export function encodeSession(record: SessionRecord): Uint8Array {
+  return encode([
+    format,
+    record.sessionNumber,
+    record.incarnation,
+    record.attachedBoot,
+    record.sessionExpiryIntervalSec,
+    record.detachedAtMs,
+    record.willDueAtMs,
+    record.will === undefined ? null : [toMessageTuple(record.will), record.will.willDelayIntervalSec],
+    record.subscriptions.map(toSubscriptionTuple),
+    toDeliveryStateTuple(record.deliveryState),
+    record.deliveryStateSeq,
+  ]);
+}
+
+type SessionTuple = [
+  sessionNumber: number,
+  incarnation: number,
+  attachedBoot: number,
+  sessionExpiryIntervalSec: number,
+  detachedAtMs: Optional<number>,
+  willDueAtMs: Optional<number>,
+  will: Optional<[MessageTuple, number]>,
+  subscriptions: SubscriptionTuple[],
+  deliveryState: DeliveryStateTuple,
+  deliveryStateSeq: number,
+];
+
+export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecord {
+  const [
+    number,
+    incarnation,
+    attachedBoot,
+    expirySec,
+    detachedAtMs,
+    willDueAtMs,
+    will,
+    subscriptions,
+    state,
+    seq,
+  ] = decodeRecord<SessionTuple>(bytes);
+  return {
+    clientId,
+    sessionNumber: number,
+    incarnation,
+    attachedBoot,
+    sessionExpiryIntervalSec: expirySec,
+    ...(isSet(detachedAtMs) && { detachedAtMs }),
+    ...(isSet(willDueAtMs) && { willDueAtMs }),
+    ...(isSet(will) && { will: fromWillTuple(will) }),
+    subscriptions: subscriptions.map(fromSubscriptionTuple),
+    deliveryState: fromDeliveryStateTuple(state),
+    deliveryStateSeq: seq,
+  };
+}
+
+function decodeRecord<Tuple extends unknown[]>(bytes: Uint8Array): Tuple {
+  const [found, ...rest] = decode(bytes) as [number, ...Tuple];
+  if (found !== format) throw new Error(`Stored record has format ${found}; this version reads ${format}`);
+  return rest as unknown as Tuple;
+}
+
+function isSet<Value>(value: Optional<Value>): value is Value {
+  return value !== null && value !== undefined;
+}
+
+function toMessageTuple(message: ApplicationMessage): MessageTuple {
+  const flags = message.qos | (message.retain ? 4 : 0);
+  const tuple: MessageTuple = [message.topicName, message.payload, flags];
+  const properties = [
+    message.messageExpiryIntervalSec,
+    message.payloadFormatIndicator,
+    message.contentType,
+    message.responseTopic,
+    message.correlationData,
+    message.userProperties,
+  ] as const;
+  if (properties.some(isSet)) tuple.push(...properties);
+  return tuple;
+}
+
+function fromMessageTuple(tuple: MessageTuple): ApplicationMessage {
+  const [topicName, payload, flags, expirySec, payloadFormatIndicator, contentType, responseTopic] = tuple;
+  const [, , , , , , , correlationData, userProperties] = tuple;
+  return {
+    topicName,
+    payload,
+    qos: (flags & 3) as QoS,
+    retain: (flags & 4) !== 0,
+    ...(isSet(expirySec) && { messageExpiryIntervalSec: expirySec }),
+    ...(isSet(payloadFormatIndicator) && { payloadFormatIndicator }),
+    ...(isSet(contentType) && { contentType }),
+    ...(isSet(responseTopic) && { responseTopic }),
+    ...(isSet(correlationData) && { correlationData }),
+    ...(isSet(userProperties) && { userProperties }),
+  };
+}
+
+function fromWillTuple([tuple, willDelayIntervalSec]: [MessageTuple, number]): WillMessage {
+  return { ...fromMessageTuple(tuple), willDelayIntervalSec };
+}
+
+export function toDeliveryStateTuple({
+  nextOrdinal,
+  sentThrough,
+  inflight,
+  receivedQos2,
+}: DeliveryState): DeliveryStateTuple {
+  const entries = inflight.map(({ ordinal, phase }) => [ordinal, phases.indexOf(phase)] as const);
+  return [nextOrdinal, sentThrough, entries, receivedQos2];
+}
+
+export function fromDeliveryStateTuple([
+  nextOrdinal,
+  sentThrough,
+  entries,
+  receivedQos2,
+]: DeliveryStateTuple): DeliveryState {
+  const inflight = entries.map(([ordinal, phase]) => ({ ordinal, phase: phases[phase] ?? "awaitingPuback" }));
+  return { nextOrdinal, sentThrough, inflight, receivedQos2 };
+}
+
+export function toSubscriptionTuple(subscription: SubscriptionRecord): SubscriptionTuple {
+  const { topicFilter, maximumQos, noLocal, retainAsPublished, retainHandling } = subscription;
+  const options = maximumQos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4);
+  const { subscriptionIdentifier } = subscription;
+  return isSet(subscriptionIdentifier)
+    ? [topicFilter, options, subscriptionIdentifier]
+    : [topicFilter, options];
+}
+
+export function fromSubscriptionTuple([
+  topicFilter,
+  options,
+  identifier,
+]: SubscriptionTuple): SubscriptionRecord {
+  return {
+    topicFilter,
+    maximumQos: (options & 3) as QoS,
+    noLocal: (options & 4) !== 0,
+    retainAsPublished: (options & 8) !== 0,
+    retainHandling: (options >> 4) as 0 | 1 | 2,
+    ...(isSet(identifier) && { subscriptionIdentifier: identifier }),
+  };
+}
+
+function toTargetTuple({
+  sessionNumber,
+  ordinal,
+  qos,
+  retain,
+  subscriptionIdentifiers,
+}: LogTarget): TargetTuple {
+  const flags = qos | (retain ? 4 : 0);
+  return isSet(subscriptionIdentifiers)
+    ? [sessionNumber, ordinal, flags, subscriptionIdentifiers]
+    : [sessionNumber, ordinal, flags];
+}
+
+function fromTargetTuple([sessionNumber, ordinal, flags, identifiers]: TargetTuple): LogTarget {
+  return {
+    sessionNumber,
+    ordinal,
+    qos: (flags & 3) as 1 | 2,
+    retain: (flags & 4) !== 0,
+    ...(isSet(identifiers) && { subscriptionIdentifiers: identifiers }),
+  };
+}

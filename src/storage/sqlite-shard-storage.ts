@@ -1,0 +1,145 @@
+import type { Publication } from "../core/publication.ts";
+import type {
+  SegmentHead,
+  SegmentRecord,
+  SessionRecord,
+  ShardRecord,
+  ShardStorage,
+  WriteSet,
+} from "../core/storage-port.ts";
+import { assertReadable, migrate, migrations, schemaVersionOf } from "./migrations.ts";
+import {
+  decodePublication,
+  decodePublications,
+  decodeSegmentHead,
+  decodeSession,
+  encodePublication,
+  encodePublications,
+  encodeSegmentHead,
+  encodeSession,
+} from "./record-codec.ts";
+import type { SqlDatabase, SqlValue } from "./sql-database.ts";
+
+/** A shard's storage in SQLite. An empty database is not touched before the first commit: reading costs no row. */
+export class SqliteShardStorage implements ShardStorage {
+  readonly #database: SqlDatabase;
+  #schemaVersion: number;
+
+  constructor(database: SqlDatabase) {
+    this.#database = database;
+    this.#schemaVersion = schemaVersionOf(database);
+    assertReadable(this.#schemaVersion);
+    if (this.#schemaVersion > 0) this.#migrate();
+  }
+
+  get rowsRead(): number {
+    return this.#database.rowsRead;
+  }
+
+  get rowsWritten(): number {
+    return this.#database.rowsWritten;
+  }
+
+  readShard(): ShardRecord | undefined {
+    const row = this.#first("SELECT boot, settled_boot FROM shard");
+    if (row === undefined) return undefined;
+    return { boot: Number(row["boot"]), settledBoot: Number(row["settled_boot"]) };
+  }
+
+  *readSessions(): Iterable<SessionRecord> {
+    for (const row of this.#query("SELECT client_id, record FROM session")) {
+      yield decodeSession(row["client_id"] as string, row["record"] as Uint8Array);
+    }
+  }
+
+  *readRetainedNames(): Iterable<{ topicName: string; expiresAtMs?: number }> {
+    for (const row of this.#query("SELECT topic_name, expires_at_ms FROM retained")) {
+      const topicName = row["topic_name"] as string;
+      const expiresAtMs = row["expires_at_ms"] as number | null;
+      yield expiresAtMs === null ? { topicName } : { topicName, expiresAtMs };
+    }
+  }
+
+  readRetained(topicName: string): Publication | undefined {
+    const row = this.#first("SELECT publication FROM retained WHERE topic_name = ?", topicName);
+    return row === undefined ? undefined : decodePublication(row["publication"] as Uint8Array);
+  }
+
+  *readSegmentHeads(): Iterable<SegmentHead> {
+    for (const row of this.#query("SELECT slot, seq, head FROM segment ORDER BY seq")) yield toHead(row);
+  }
+
+  readSegmentHead(slot: number): SegmentHead | undefined {
+    const row = this.#first("SELECT slot, seq, head FROM segment WHERE slot = ?", slot);
+    return row === undefined ? undefined : toHead(row);
+  }
+
+  readSegment(slot: number): SegmentRecord | undefined {
+    const row = this.#first("SELECT slot, seq, head, publications FROM segment WHERE slot = ?", slot);
+    if (row === undefined) return undefined;
+    return { ...toHead(row), publications: decodePublications(row["publications"] as Uint8Array) };
+  }
+
+  commit(writes: WriteSet): void {
+    this.#database.transaction(() => {
+      this.#migrate();
+      if (writes.shard !== undefined) this.#writeShard(writes.shard);
+      for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
+      for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
+      for (const segment of writes.segments) this.#writeSegment(segment);
+    });
+  }
+
+  #writeShard({ boot, settledBoot }: ShardRecord): void {
+    this.#database.run("INSERT OR REPLACE INTO shard VALUES (1, ?, ?)", boot, settledBoot);
+  }
+
+  #writeSession(clientId: string, record: SessionRecord | undefined): void {
+    if (record === undefined) {
+      this.#database.run("DELETE FROM session WHERE client_id = ?", clientId);
+    } else {
+      this.#database.run("INSERT OR REPLACE INTO session VALUES (?, ?)", clientId, encodeSession(record));
+    }
+  }
+
+  #writeRetained(topicName: string, publication: Publication | undefined): void {
+    if (publication === undefined) {
+      this.#database.run("DELETE FROM retained WHERE topic_name = ?", topicName);
+      return;
+    }
+    this.#database.run(
+      "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)",
+      topicName,
+      publication.expiresAtMs ?? null,
+      encodePublication(publication),
+    );
+  }
+
+  #writeSegment(segment: SegmentRecord): void {
+    this.#database.run(
+      "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)",
+      segment.slot,
+      segment.seq,
+      encodeSegmentHead(segment),
+      encodePublications(segment.publications),
+    );
+  }
+
+  #migrate(): void {
+    if (this.#schemaVersion === migrations.length) return;
+    migrate(this.#database);
+    this.#schemaVersion = migrations.length;
+  }
+
+  #query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
+    return this.#schemaVersion === 0 ? [] : this.#database.query(sql, ...parameters);
+  }
+
+  #first(sql: string, ...parameters: SqlValue[]): Record<string, SqlValue> | undefined {
+    return [...this.#query(sql, ...parameters)][0];
+  }
+}
+
+function toHead(row: Record<string, SqlValue>): SegmentHead {
+  return decodeSegmentHead(Number(row["slot"]), Number(row["seq"]), row["head"] as Uint8Array);
+}

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { parseCommand } from "../../src/host/config.ts";
+
+const DEFAULTS = { port: 8787, host: "127.0.0.1", dataDir: ".duramq", shards: 1, sockets: "hibernating" };
+
+function configOf(args: readonly string[], environment: Record<string, string> = {}) {
+  const command = parseCommand(args, environment);
+  return command.kind === "start" ? command.config : undefined;
+}
+
+describe("settings", () => {
+  test("have defaults", () => {
+    expect(configOf([])).toEqual(DEFAULTS);
+  });
+
+  test("come from flags, in both forms", () => {
+    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 4, sockets: "resident" };
+    const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "4", "--sockets", "resident"];
+    expect(configOf(spaced)).toEqual(expected);
+    expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=4", "--sockets=resident"])).toEqual(
+      expected,
+    );
+  });
+
+  test("come from the environment", () => {
+    const environment = { PORT: "0", HOST: "localhost", DATA_DIR: "d", SHARDS: "1024", SOCKETS: "resident" };
+    expect(configOf([], environment)).toEqual({
+      port: 0,
+      host: "localhost",
+      dataDir: "d",
+      shards: 1024,
+      sockets: "resident",
+    });
+  });
+
+  test("of flags win over the environment, even over a malformed one", () => {
+    expect(configOf(["--port=2"], { PORT: "nonsense" })).toEqual({ ...DEFAULTS, port: 2 });
+  });
+
+  test("that are empty in the environment count as absent", () => {
+    expect(configOf([], { PORT: "", DATA_DIR: "" })).toEqual(DEFAULTS);
+  });
+
+  test(":memory: stands for no data directory", () => {
+    expect(configOf(["--data=:memory:"])?.dataDir).toBeNull();
+  });
+
+  test("--help asks for nothing else", () => {
+    expect(parseCommand(["--help", "--port=x"], {})).toEqual({ kind: "help" });
+  });
+});
+
+describe("a refusal names the setting", () => {
+  test.each([
+    [["--port=65536"], {}, '--port: "65536" is not a whole number from 0 to 65535'],
+    [["--port=-1"], {}, '--port: "-1" is not a whole number from 0 to 65535'],
+    [["--port=1e3"], {}, '--port: "1e3" is not a whole number from 0 to 65535'],
+    [[], { PORT: "80 " }, 'PORT: "80 " is not a whole number from 0 to 65535'],
+    [["--shards=0"], {}, '--shards: "0" is not a whole number from 1 to 1024'],
+    [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not a whole number from 1 to 1024'],
+    [["--sockets=plain"], {}, '--sockets: "plain" is not one of hibernating, resident'],
+    [["--host="], {}, "--host: must not be empty"],
+    [["--data="], {}, "--data: must not be empty"],
+  ])("%j %j", (args, environment, message) => {
+    expect(() => parseCommand(args, environment as Record<string, string>)).toThrow(message);
+  });
+
+  test.each([[["--prot=1"]], [["--port"]], [["extra"]], [["-x"]], [["--help=yes"]]])("%j", (args) => {
+    const name = args[0]?.split("=")[0] ?? "";
+    expect(() => parseCommand(args, {})).toThrow(name);
+    expect(() => parseCommand(args, {})).toThrow(/^[^\n]+ \(see --help\)$/);
+  });
+});
