@@ -17,9 +17,9 @@ export class Clock {
   #armedAtMs: number | undefined;
   #firedAtMs = -Infinity;
 
-  /** When the storage alarm will fire, as far as is known. */
-  get armedAtMs(): number | undefined {
-    return this.#armedAtMs;
+  /** When the first connection must have been heard of. */
+  get silenceDueAtMs(): number {
+    return this.#keepAlive.earliestMs() ?? Infinity;
   }
 
   /** When the earliest of the timers is due. */

@@ -3,6 +3,9 @@ interface Entry<Item> {
   readonly dueAtMs: number;
 }
 
+/** Up to this length nobody minds what is no longer due. */
+const sweepLengthMin = 256;
+
 /**
  * A heap of due times. The true due time of an item may move later without telling the heap (every packet moves
  * a keep alive): `dueOf` is asked when an entry comes up, and a later answer puts it back.
@@ -12,6 +15,7 @@ export class DueTimes<Item> {
   /** The earliest entry of each item in the heap, so that an unmoved item is not pushed twice. */
   readonly #scheduled = new Map<Item, number>();
   readonly #dueOf: (item: Item) => number | undefined;
+  #sweepLength = sweepLengthMin;
 
   constructor(dueOf: (item: Item) => number | undefined) {
     this.#dueOf = dueOf;
@@ -37,6 +41,7 @@ export class DueTimes<Item> {
     if (scheduledAtMs !== undefined && scheduledAtMs <= dueAtMs) return;
     this.#scheduled.set(item, dueAtMs);
     push(this.#heap, { item, dueAtMs });
+    if (this.#heap.length > this.#sweepLength) this.#sweep();
   }
 
   /** Removes and returns one item that is due, or undefined. Items that moved later go back. */
@@ -49,6 +54,17 @@ export class DueTimes<Item> {
       this.schedule(top.item);
     }
     return undefined;
+  }
+
+  /** Lets go of items that are no longer due, when there may be as many of them as of the others. */
+  #sweep(): void {
+    const entries = this.#heap.splice(0);
+    for (const { item, dueAtMs } of entries) {
+      if (this.#scheduled.get(item) !== dueAtMs) continue;
+      if (this.#dueOf(item) === undefined) this.#scheduled.delete(item);
+      else push(this.#heap, { item, dueAtMs });
+    }
+    this.#sweepLength = Math.max(sweepLengthMin, 2 * this.#heap.length);
   }
 
   /** False for an entry that an earlier one of the same item has replaced. */

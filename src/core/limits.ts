@@ -15,15 +15,19 @@ export interface Limits {
   readonly clientIdentifierLengthMax: number;
   readonly subscriptionsPerSessionMax: number;
   readonly topicLevelsMax: number;
-  /** Messages waiting for one session, beyond those in flight; a further one is dropped and counted. */
-  readonly queuedMessagesPerSessionMax: number;
-  readonly queuedBytesPerSessionMax: number;
-  /** Waiting messages of one session that are kept in memory beside the log. */
-  readonly queuedMessagesInMemoryMax: number;
+  /** Messages waiting for one session in the log; a further one is dropped and counted. */
+  readonly queue: QueueLimits;
+  /** The same for a session whose messages wait in memory (until {@link Times.memoryQueueMs} sends them to the log). */
+  readonly memoryQueue: QueueLimits;
   readonly retainedMessagesMax: number;
   readonly connectionsMax: number;
   /** Subscriptions of a session without a row that are kept in the socket's attachment. */
   readonly attachedSubscriptionsBytesMax: number;
+}
+
+export interface QueueLimits {
+  readonly messagesMax: number;
+  readonly bytesMax: number;
 }
 
 export const defaultLimits: Limits = {
@@ -36,9 +40,8 @@ export const defaultLimits: Limits = {
   clientIdentifierLengthMax: 256,
   subscriptionsPerSessionMax: 1000,
   topicLevelsMax: 128,
-  queuedMessagesPerSessionMax: 100_000,
-  queuedBytesPerSessionMax: 64 * 1024 * 1024,
-  queuedMessagesInMemoryMax: 1000,
+  queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
+  memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
   retainedMessagesMax: 100_000,
   connectionsMax: 32_000,
   attachedSubscriptionsBytesMax: 6 * 1024,
@@ -53,7 +56,7 @@ export const Times = {
   alarmSpacingMs: 5_000,
   /** While a connected session has a row, some alarm is due within this. */
   alarmHorizonMs: 3_600_000,
-  /** An alarm this late means that the shard was away: clients get as much again before they are closed. */
+  /** An alarm that comes this late, beyond the slip, means that the shard was away: clients get as much again before they are closed. */
   alarmLateMs: 5_000,
   /** Wills of sessions that a reset disconnected wait this long for their client to return. */
   resetWillGraceMs: 30_000,

@@ -6,13 +6,13 @@ import { Counters } from "./counters.ts";
 import { handlePuback, handlePubcomp, handlePubrec } from "./connection/acknowledging.ts";
 import { handleConnect, refuse } from "./connection/connecting.ts";
 import { Connection } from "./connection/connection.ts";
-import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { detach, disconnect, handleDisconnect, hangUp } from "./connection/disconnecting.ts";
 import { handlePublish, handlePubrel } from "./connection/publishing.ts";
 import { handleSubscribe, handleUnsubscribe } from "./connection/subscribing.ts";
 import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
 import type { Fault, Input } from "./input.ts";
 import { Output } from "./output.ts";
-import type { ClientPacket, DisconnectPacket } from "./packet.ts";
+import type { ClientPacket } from "./packet.ts";
 import { MessageLog } from "./queue/message-log.ts";
 import { ReasonCode } from "./reason-code.ts";
 import type { SocketBuffers } from "./session/delivering.ts";
@@ -54,6 +54,8 @@ export class ShardCore implements ShardContext {
   readonly #boot = new Boot();
   readonly #upkeep: Upkeep;
   #isLoaded = false;
+  /** Work was found at the start. The event that woke the object may be the alarm for it, so arming waits for that. */
+  #wantsAlarm = false;
   #flushDueAtMs: number | undefined;
   #replayDueAtMs: number | undefined;
 
@@ -95,6 +97,10 @@ export class ShardCore implements ShardContext {
 
   handle(input: Input, nowMs: number): Effect[] {
     this.#dispatch(input, nowMs);
+    if (this.#wantsAlarm && input.type !== "start") {
+      this.#wantsAlarm = false;
+      this.clock.armNow(nowMs, this.output);
+    }
     if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
     this.clock.arm(nowMs, this.output);
     return this.output.take();
@@ -121,7 +127,7 @@ export class ShardCore implements ShardContext {
   #dispatch(input: Input, nowMs: number): void {
     switch (input.type) {
       case "start":
-        return this.#start(input, nowMs);
+        return this.#start(input);
       case "open":
         return this.#open(input, nowMs);
       case "receive":
@@ -140,12 +146,12 @@ export class ShardCore implements ShardContext {
   }
 
   /** Without sockets the object was reset or everybody had left: sessions that never detached lost their connection. */
-  #start(input: Input & { type: "start" }, nowMs: number): void {
+  #start(input: Input & { type: "start" }): void {
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
     this.#boot.start(this.#ports.storage.readShard(), input.hasConnections);
-    // Also when the alarm that guards the keep alive of sockets is gone (it failed too often).
+    // Sockets whose alarm is gone (it failed too often) are in need of one as well.
     const isUnguarded = input.hasConnections && input.armedAlarmAtMs === undefined;
-    if (this.#boot.isUnsettled || isUnguarded) this.clock.armNow(nowMs, this.output);
+    this.#wantsAlarm = this.#boot.isUnsettled || isUnguarded;
   }
 
   #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
@@ -225,7 +231,7 @@ export class ShardCore implements ShardContext {
       case "unsubscribe":
         return handleUnsubscribe(this, connection, session, packet);
       case "disconnect":
-        return this.#handleDisconnect(connection, session, packet, nowMs);
+        return handleDisconnect(this, connection, session, packet, nowMs);
       case "auth":
         // [MQTT-4.12.0-6] No exchange is open: CONNECT with an Authentication Method was refused.
         return disconnect(
@@ -236,21 +242,6 @@ export class ShardCore implements ShardContext {
           nowMs,
         );
     }
-  }
-
-  /** [MQTT-3.14.4-3] a normal DISCONNECT discards the Will; [MQTT-3.14.2-2] expiry may change, but not from 0. */
-  #handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket, nowMs: number): void {
-    const { reasonCode, sessionExpiryIntervalSec } = packet;
-    if (sessionExpiryIntervalSec !== undefined) {
-      if (!session.isPersistent && sessionExpiryIntervalSec > 0) {
-        const reasonString = "Session Expiry Interval was 0 and cannot be raised";
-        return disconnect(this, connection, ReasonCode.ProtocolError, reasonString, nowMs);
-      }
-      session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
-    }
-    if (reasonCode === ReasonCode.NormalDisconnection) session.will = undefined;
-    this.output.close(connection, 1000, "");
-    detach(this, connection, nowMs);
   }
 
   #refuseBytes(connection: Connection, fault: Fault, nowMs: number): void {
@@ -297,6 +288,7 @@ export class ShardCore implements ShardContext {
   }
 
   #alarm(nowMs: number): void {
+    this.#wantsAlarm = false;
     this.#load(nowMs);
     this.#upkeep.run(this.#connections.values(), nowMs);
     this.#dropClosed();

@@ -22,6 +22,8 @@ export interface SubscriptionRecord extends SubscriptionOptions {
 export interface InflightRecord {
   readonly ordinal: number;
   readonly phase: "awaitingPuback" | "awaitingPubrec" | "awaitingPubcomp";
+  /** Sent on an earlier connection only: the present one is still to have it. */
+  readonly resend?: true;
 }
 
 /** The part of the Session State that changes with every message. Deliveries up to `sentThrough` that are not in flight are done. */

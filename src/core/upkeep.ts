@@ -29,10 +29,10 @@ export class Upkeep {
   /** Looks after a page of what is due; arms the alarm for the next page when more may be. */
   run(connections: Iterable<Connection>, nowMs: number): void {
     const { clock, output } = this.#context;
-    const armedAtMs = clock.armedAtMs ?? nowMs;
     clock.noteFired(nowMs);
     // After an absence clients get time to be heard before anybody is closed.
-    if (nowMs - armedAtMs > Times.alarmLateMs) pardonSilence(connections, nowMs);
+    const lateMs = nowMs - clock.silenceDueAtMs - Times.alarmSlipMs;
+    if (lateMs > Times.alarmLateMs) pardonSilence(connections, nowMs);
     let left = pageCount - this.#settleOlderBoots(nowMs);
     for (; left > 0; left -= 1) {
       const connection = clock.takeSilentConnection(nowMs);

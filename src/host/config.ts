@@ -18,7 +18,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Setting = { readonly label: string; readonly value: string };
 
 export const MEMORY_DATA_DIR = ":memory:";
-export const SHARDS_MAX = 1024;
+/** This release runs one shard a namespace. */
+export const SHARDS_MAX = 1;
 
 const PORT_MAX = 65_535;
 const SOCKET_MODES: readonly SocketMode[] = ["hibernating", "resident"];
@@ -37,7 +38,7 @@ export const HELP_TEXT = `Usage: npm start -- [flags]
   --port PORT        port to listen on; 0 picks a free one         (env PORT, default 8787)
   --host HOST        address to listen on                          (env HOST, default 127.0.0.1)
   --data DIRECTORY   where data is kept; ${MEMORY_DATA_DIR} keeps none        (env DATA_DIR, default .duramq)
-  --shards N         number of shards, 1 to ${SHARDS_MAX}, fixed at first start (env SHARDS, default 1)
+  --shards N         number of shards; this release runs ${SHARDS_MAX}         (env SHARDS, default 1)
   --sockets MODE     hibernating | resident                        (env SOCKETS, default hibernating)
   --help             show this text
 
@@ -84,7 +85,8 @@ function pick(
 function parseInteger({ label, value }: Setting, min: number, max: number): number {
   const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
   if (number >= min && number <= max) return number;
-  throw new StartError(`${label}: ${quote(value)} is not a whole number from ${min} to ${max}`);
+  const range = min === max ? `${min}` : `a whole number from ${min} to ${max}`;
+  throw new StartError(`${label}: ${quote(value)} is not ${range}`);
 }
 
 function parseText({ label, value }: Setting): string {

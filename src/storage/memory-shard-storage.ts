@@ -22,14 +22,14 @@ export class MemoryShardStorage implements ShardStorage {
   }
 
   *readSessions(): Iterable<SessionRecord> {
-    for (const record of [...this.#sessions.values()]) {
+    for (const record of this.#sessions.values()) {
       this.rowsRead += 1;
       yield record;
     }
   }
 
   *readRetainedNames(): Iterable<{ topicName: string; expiresAtMs?: number }> {
-    for (const [topicName, { expiresAtMs }] of [...this.#retained]) {
+    for (const [topicName, { expiresAtMs }] of this.#retained) {
       this.rowsRead += 1;
       yield expiresAtMs === undefined ? { topicName } : { topicName, expiresAtMs };
     }
@@ -41,7 +41,7 @@ export class MemoryShardStorage implements ShardStorage {
   }
 
   *readSegmentHeads(): Iterable<SegmentHead> {
-    for (const segment of [...this.#segments.values()].sort((left, right) => left.seq - right.seq)) {
+    for (const segment of [...this.#segments.values()].toSorted((left, right) => left.seq - right.seq)) {
       this.rowsRead += 1;
       yield segment;
     }

@@ -33,7 +33,7 @@ type MessageTuple = [
 export type DeliveryStateTuple = [
   nextOrdinal: number,
   sentThrough: number,
-  inflight: (readonly [ordinal: number, phase: number])[],
+  inflight: (readonly [ordinal: number, phaseAndFlags: number])[],
   receivedQos2: readonly number[],
 ];
 
@@ -51,6 +51,8 @@ type TargetTuple = [
 ];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
+
+const resendFlag = 4;
 
 export function encodePublication({ message, expiresAtMs }: Publication): Uint8Array {
   return encode([format, toMessageTuple(message), expiresAtMs]);
@@ -205,7 +207,9 @@ export function toDeliveryStateTuple({
   inflight,
   receivedQos2,
 }: DeliveryState): DeliveryStateTuple {
-  const entries = inflight.map(({ ordinal, phase }) => [ordinal, phases.indexOf(phase)] as const);
+  const entries = inflight.map(
+    ({ ordinal, phase, resend }) => [ordinal, phases.indexOf(phase) | (resend ? resendFlag : 0)] as const,
+  );
   return [nextOrdinal, sentThrough, entries, receivedQos2];
 }
 
@@ -215,7 +219,11 @@ export function fromDeliveryStateTuple([
   entries,
   receivedQos2,
 ]: DeliveryStateTuple): DeliveryState {
-  const inflight = entries.map(([ordinal, phase]) => ({ ordinal, phase: phases[phase] ?? "awaitingPuback" }));
+  const inflight = entries.map(([ordinal, flags]): InflightRecord => ({
+    ordinal,
+    phase: phases[flags & ~resendFlag] ?? "awaitingPuback",
+    ...((flags & resendFlag) !== 0 && { resend: true }),
+  }));
   return { nextOrdinal, sentThrough, inflight, receivedQos2 };
 }
 

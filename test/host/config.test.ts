@@ -14,21 +14,21 @@ describe("settings", () => {
   });
 
   test("come from flags, in both forms", () => {
-    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 4, sockets: "resident" };
-    const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "4", "--sockets", "resident"];
+    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 1, sockets: "resident" };
+    const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "1", "--sockets", "resident"];
     expect(configOf(spaced)).toEqual(expected);
-    expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=4", "--sockets=resident"])).toEqual(
+    expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=1", "--sockets=resident"])).toEqual(
       expected,
     );
   });
 
   test("come from the environment", () => {
-    const environment = { PORT: "0", HOST: "localhost", DATA_DIR: "d", SHARDS: "1024", SOCKETS: "resident" };
+    const environment = { PORT: "0", HOST: "localhost", DATA_DIR: "d", SHARDS: "1", SOCKETS: "resident" };
     expect(configOf([], environment)).toEqual({
       port: 0,
       host: "localhost",
       dataDir: "d",
-      shards: 1024,
+      shards: 1,
       sockets: "resident",
     });
   });
@@ -56,8 +56,8 @@ describe("a refusal names the setting", () => {
     [["--port=-1"], {}, '--port: "-1" is not a whole number from 0 to 65535'],
     [["--port=1e3"], {}, '--port: "1e3" is not a whole number from 0 to 65535'],
     [[], { PORT: "80 " }, 'PORT: "80 " is not a whole number from 0 to 65535'],
-    [["--shards=0"], {}, '--shards: "0" is not a whole number from 1 to 1024'],
-    [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not a whole number from 1 to 1024'],
+    [["--shards=0"], {}, '--shards: "0" is not 1'],
+    [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not 1'],
     [["--sockets=plain"], {}, '--sockets: "plain" is not one of hibernating, resident'],
     [["--host="], {}, "--host: must not be empty"],
     [["--data="], {}, "--data: must not be empty"],

@@ -56,6 +56,11 @@ export class TestClient {
     return this;
   }
 
+  /** How many messages at QoS 1 or 2 the broker takes at once; undefined: as many as there are identifiers. */
+  get receiveMaximum(): number | undefined {
+    return this.connack.properties?.receiveMaximum;
+  }
+
   /** The granted QoS, or the Reason Code, of the subscription. */
   async subscribe(
     topic: string | string[],

@@ -47,7 +47,7 @@ describe("start", () => {
 
   test("takes settings from the environment, and flags win", async () => {
     const dataDir = join(temporaryDirectory(), "from-environment");
-    const launched = launch(["--port=0"], { PORT: "no port", DATA_DIR: dataDir, SHARDS: "2" });
+    const launched = launch(["--port=0"], { PORT: "no port", DATA_DIR: dataDir, SOCKETS: "resident" });
     await launched.ready;
     expect(existsSync(join(dataDir, "layout.json"))).toBe(true);
     launched.child.kill("SIGTERM");
@@ -107,9 +107,10 @@ describe("refusal", () => {
   });
 
   test("of another number of shards than the data was made with", async () => {
-    const broker = await start({ shards: 2 });
+    const broker = await start();
     await broker.stop();
-    const line = await refusalOf(["--port=0", "--data", broker.dataDir, "--shards=3"]);
+    writeFileSync(join(broker.dataDir, "layout.json"), '{"format":1,"shards":2}');
+    const line = await refusalOf(["--port=0", "--data", broker.dataDir]);
     expect(line).toMatch(/^duramq: --shards \(SHARDS\): the data in .* was made with 2, /);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { connectClient, persistent, waitUntil, type TestClient } from "../support/clients.ts";
+import type { RawClient } from "../support/raw-client.ts";
 import { connectRaw, pingRaw, publishRaw, subscribeRaw } from "../support/raw-session.ts";
 import { useBroker } from "../support/suite.ts";
 import { unique } from "../support/unique.ts";
@@ -196,6 +197,44 @@ describe("Limits that the client announces", () => {
     await publisher.publish(topic, "x".repeat(300), { qos: 1 });
     await publisher.publish(topic, "small enough", { qos: 1 });
     expect((await client.next("publish")).payload.toString()).toBe("small enough");
+  });
+});
+
+describe("The Receive Maximum that the broker announces", () => {
+  const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
+
+  function publishWithoutRelease(count: number, topic: string, client: RawClient): void {
+    for (let messageId = 1; messageId <= count; messageId += 1) {
+      publishRaw(client, { topic, payload: String(messageId), qos: 2, messageId });
+    }
+  }
+
+  test.each([false, true])(
+    "[MQTT-3.3.4-7] is the number of QoS 2 messages that it takes at once (a session waits: %s)",
+    async (hasSubscriber) => {
+      const topic = unique("window");
+      if (hasSubscriber) {
+        const sleeper = await connectClient(broker.url, persistent(5, unique("sleeper")));
+        await sleeper.subscribe(topic, { qos: 2 });
+        await sleeper.end();
+      }
+      const { client, connack } = await connectRaw(broker.url, { clientId: unique("wide") });
+      const receiveMaximum = connack.properties?.receiveMaximum ?? 1000;
+      publishWithoutRelease(receiveMaximum, topic, client);
+      for (let messageId = 1; messageId <= receiveMaximum; messageId += 1) {
+        expect((await client.expectNext("pubrec")).messageId).toBe(messageId);
+      }
+      await pingRaw(client);
+    },
+  );
+
+  test("[MQTT-3.3.4-7] one QoS 2 message more is refused with 0x93", async () => {
+    const { client, connack } = await connectRaw(broker.url, { clientId: unique("wider") });
+    const receiveMaximum = connack.properties?.receiveMaximum ?? 65_535;
+    expect(receiveMaximum).toBeLessThan(65_535);
+    publishWithoutRelease(receiveMaximum + 1, unique("window"), client);
+    await client.closed();
+    expect((await client.next("disconnect")).reasonCode).toBe(RECEIVE_MAXIMUM_EXCEEDED);
   });
 });
 

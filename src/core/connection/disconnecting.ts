@@ -1,4 +1,5 @@
 import type { CloseCode } from "../effect.ts";
+import type { DisconnectPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import { toPublication } from "../publication.ts";
 import type { Session } from "../session/session.ts";
@@ -14,6 +15,28 @@ export function disconnect(
   nowMs: number,
 ): void {
   hangUp(context, connection, reasonCode, reasonString);
+  detach(context, connection, nowMs);
+}
+
+/** DISCONNECT from the client: a normal one discards the Will ([MQTT-3.14.4-3]). */
+export function handleDisconnect(
+  context: ShardContext,
+  connection: Connection,
+  session: Session,
+  { reasonCode, sessionExpiryIntervalSec }: DisconnectPacket,
+  nowMs: number,
+): void {
+  // [MQTT-3.14.2-2] The expiry may change, but not from 0.
+  if (sessionExpiryIntervalSec !== undefined) {
+    if (!session.isPersistent && sessionExpiryIntervalSec > 0) {
+      const reasonString = "Session Expiry Interval was 0 and cannot be raised";
+      disconnect(context, connection, ReasonCode.ProtocolError, reasonString, nowMs);
+      return;
+    }
+    session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
+  }
+  if (reasonCode === ReasonCode.NormalDisconnection) session.will = undefined;
+  context.output.close(connection, 1000, "");
   detach(context, connection, nowMs);
 }
 

@@ -148,7 +148,7 @@ export class MessageLog {
       }
     }
     this.#unwritten = this.#unwritten.filter((message) => message.targets.length > 0);
-    for (const segment of [...this.#segments.values()]) {
+    for (const segment of this.#segments.values()) {
       if (segment.seq < fromSeq) continue;
       for (const target of targetsOf(this.#head(segment), session)) {
         if (session.isPending(target.ordinal)) this.release(segment);
@@ -241,7 +241,7 @@ export class MessageLog {
       }
     }
     for (const [session, seq] of stateSeqs) this.#holdState(session, this.#segments.get(seq));
-    for (const segment of [...this.#segments.values()]) {
+    for (const segment of this.#segments.values()) {
       if (segment.liveCount > 0) continue;
       this.#segments.delete(segment.seq);
       this.#freeSlots.push(segment.slot);

@@ -82,11 +82,12 @@ export class Delivering {
       return;
     }
     const { qos, retain, subscriptionIdentifiers } = options;
-    const queued = session.outbound.enqueue(publication, {
+    const delivery = {
       qos,
       retain,
       ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-    });
+    };
+    const queued = session.outbound.enqueue(publication, delivery, session.connection !== undefined);
     if (!queued || session.connection === undefined) return;
     if (session.outbound.logged) {
       this.#awaitCommit.add(session);

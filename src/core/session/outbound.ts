@@ -98,8 +98,11 @@ export class Outbound {
     return inflight?.ordinal === ordinal && inflight.phase !== "awaitingPubcomp";
   }
 
-  /** Queues a message; false when the queue is full and the message was dropped. */
-  enqueue(publication: Publication, options: DeliveryOptions): boolean {
+  /**
+   * Queues a message; false when the queue is full and the message was dropped. `isAwaited`: a client is there to
+   * take it, so that it is kept at hand.
+   */
+  enqueue(publication: Publication, options: DeliveryOptions, isAwaited: boolean): boolean {
     const sizeBytes = sizeOf(publication);
     if (this.#isFull(sizeBytes)) {
       this.#counters.droppedQueueFull += 1;
@@ -110,8 +113,7 @@ export class Outbound {
     this.#queuedBytes += sizeBytes;
     const target: LogTarget = { sessionNumber: this.#owner.sessionNumber, ordinal, ...options };
     if (this.#logged) this.#log.append(publication, target, this.#owner);
-    const inMemory = !this.#logged || this.#waiting.length - this.#waitingHead < pageLimits.count;
-    if (inMemory && this.#readThrough === ordinal - 1) {
+    if (this.#readThrough === ordinal - 1 && (!this.#logged || (isAwaited && this.#hasRoomAtHand()))) {
       this.#waiting.push({ publication, target });
       this.#readThrough = ordinal;
     }
@@ -213,7 +215,7 @@ export class Outbound {
 
   state(): DeliveryState {
     const inflight: InflightRecord[] = [];
-    for (const { ordinal, phase } of this.#resend.values()) inflight.push({ ordinal, phase });
+    for (const { ordinal, phase } of this.#resend.values()) inflight.push({ ordinal, phase, resend: true });
     for (const { ordinal, phase } of this.#inflight.values()) inflight.push({ ordinal, phase });
     return { nextOrdinal: this.#nextOrdinal, sentThrough: this.#sentThrough, inflight, receivedQos2: [] };
   }
@@ -222,12 +224,13 @@ export class Outbound {
   restore(state: DeliveryState): void {
     this.#nextOrdinal = state.nextOrdinal;
     this.#sentThrough = state.sentThrough;
-    this.#readThrough = state.sentThrough;
     this.#resend.clear();
     this.#inflight.clear();
-    for (const { ordinal, phase } of state.inflight) {
-      this.#inflight.set(packetIdentifierOf(ordinal), { ordinal, phase });
+    for (const { ordinal, phase, resend } of state.inflight) {
+      if (resend) this.#resend.set(ordinal, { ordinal, phase });
+      else this.#inflight.set(packetIdentifierOf(ordinal), { ordinal, phase });
     }
+    this.#rewind();
   }
 
   /** The last connection was lost unseen: any message may have been sent on it. */
@@ -251,9 +254,15 @@ export class Outbound {
   }
 
   #isFull(sizeBytes: number): boolean {
-    const { queuedMessagesPerSessionMax, queuedBytesPerSessionMax, queuedMessagesInMemoryMax } = this.#limits;
-    const countMax = this.#logged ? queuedMessagesPerSessionMax : queuedMessagesInMemoryMax;
-    return this.waitingCount >= countMax || this.#queuedBytes + sizeBytes > queuedBytesPerSessionMax;
+    const { queue, memoryQueue } = this.#limits;
+    const { messagesMax, bytesMax } = this.#logged ? queue : memoryQueue;
+    return this.waitingCount >= messagesMax || this.#queuedBytes + sizeBytes > bytesMax;
+  }
+
+  #hasRoomAtHand(): boolean {
+    return (
+      this.#waiting.length - this.#waitingHead < pageLimits.count && this.#queuedBytes <= pageLimits.bytes
+    );
   }
 
   #peek(): QueuedMessage | undefined {

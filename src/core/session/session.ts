@@ -33,6 +33,8 @@ export class Session implements LogSession {
   connection: Connection | undefined;
   incarnation = 0;
   sessionExpiryIntervalSec = 0;
+  /** Ended, and only remembered by those that have not noticed. */
+  isOver = false;
   /** Storage has a row for the session. */
   hasRow = false;
   /** The boot of the present connection as the row tells it; 0 when it tells of none. */
@@ -78,7 +80,7 @@ export class Session implements LogSession {
 
   /** When something is to be done about a session without a connection. */
   get dueAtMs(): number | undefined {
-    if (this.connection !== undefined) return undefined;
+    if (this.connection !== undefined || this.isOver) return undefined;
     if (this.willDueAtMs === undefined) return this.expiresAtMs;
     // The session ended with a connection that a reset cut; only the Will waits, for the client to return.
     if (!this.isPersistent) return this.willDueAtMs;

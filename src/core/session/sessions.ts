@@ -75,6 +75,7 @@ export class Sessions implements Subscribers {
 
   /** Ends the session: its subscriptions, queue and row go. */
   end(session: Session): void {
+    session.isOver = true;
     for (const topicFilter of session.subscriptions.keys()) this.#leaveTree(session, topicFilter);
     session.outbound.forget();
     this.#byClientId.delete(session.clientId);

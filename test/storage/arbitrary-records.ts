@@ -1,0 +1,133 @@
+/** Arbitrary stored records; optional fields are absent in some cases, never undefined. */
+import fc from "fast-check";
+import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
+import type { Publication } from "../../src/core/publication.ts";
+import type {
+  DeliveryState,
+  LogTarget,
+  SegmentRecord,
+  SessionRecord,
+  ShardRecord,
+  SubscriptionRecord,
+} from "../../src/core/storage-port.ts";
+
+type Arbitraries<Fields> = {
+  readonly [Name in keyof Fields]-?: fc.Arbitrary<Exclude<Fields[Name], undefined>>;
+};
+
+/** All fields, of which the named ones may be missing. */
+function record<Fields extends object>(
+  fields: Arbitraries<Fields>,
+  optional: readonly (keyof Fields)[] = [],
+): fc.Arbitrary<Fields> {
+  const requiredKeys = Object.keys(fields).filter((name) => !optional.includes(name as keyof Fields));
+  const constraints = { requiredKeys, noNullPrototype: true } as never;
+  return fc.record(fields as never, constraints) as unknown as fc.Arbitrary<Fields>;
+}
+
+const text = fc.string({ unit: "grapheme", maxLength: 20 });
+const bytes = fc.uint8Array({ maxLength: 60 });
+const uint32 = fc.nat(0xffff_ffff);
+const qos = fc.constantFrom(0 as const, 1 as const, 2 as const);
+const timeMs = fc.nat(4_000_000_000_000);
+const count = fc.nat(1_000_000_000_000);
+const packetIdentifier = fc.integer({ min: 1, max: 0xffff });
+
+const messageProperties = [
+  "payloadFormatIndicator",
+  "contentType",
+  "responseTopic",
+  "correlationData",
+  "userProperties",
+  "messageExpiryIntervalSec",
+] as const;
+
+const messageFields: Arbitraries<ApplicationMessage> = {
+  topicName: text,
+  payload: bytes,
+  qos,
+  retain: fc.boolean(),
+  payloadFormatIndicator: fc.constantFrom(0 as const, 1 as const),
+  contentType: text,
+  responseTopic: text,
+  correlationData: bytes,
+  userProperties: fc.array(fc.tuple(text, text), { maxLength: 3 }),
+  messageExpiryIntervalSec: uint32,
+};
+
+export const publication: fc.Arbitrary<Publication> = record<Publication>(
+  { message: record<ApplicationMessage>(messageFields, messageProperties), expiresAtMs: timeMs },
+  ["expiresAtMs"],
+);
+
+const will = record<WillMessage>({ ...messageFields, willDelayIntervalSec: uint32 }, messageProperties);
+
+const subscription = record<SubscriptionRecord>(
+  {
+    topicFilter: text,
+    maximumQos: qos,
+    noLocal: fc.boolean(),
+    retainAsPublished: fc.boolean(),
+    retainHandling: fc.constantFrom(0 as const, 1 as const, 2 as const),
+    subscriptionIdentifier: fc.integer({ min: 1, max: 268_435_455 }),
+  },
+  ["subscriptionIdentifier"],
+);
+
+const deliveryState = record<DeliveryState>({
+  nextOrdinal: count,
+  sentThrough: count,
+  inflight: fc.array(
+    record({
+      ordinal: count,
+      phase: fc.constantFrom("awaitingPuback", "awaitingPubrec", "awaitingPubcomp"),
+    }),
+    { maxLength: 4 },
+  ),
+  receivedQos2: fc.array(packetIdentifier, { maxLength: 4 }),
+});
+
+export const shardRecord = record<ShardRecord>({ boot: count, settledBoot: count });
+
+export const sessionRecord = record<SessionRecord>(
+  {
+    clientId: text,
+    sessionNumber: count,
+    incarnation: count,
+    attachedBoot: count,
+    sessionExpiryIntervalSec: uint32,
+    detachedAtMs: timeMs,
+    willDueAtMs: timeMs,
+    will,
+    subscriptions: fc.array(subscription, { maxLength: 4 }),
+    deliveryState,
+    deliveryStateSeq: count,
+  },
+  ["detachedAtMs", "willDueAtMs", "will"],
+);
+
+const target = record<LogTarget>(
+  {
+    sessionNumber: count,
+    ordinal: count,
+    qos: fc.constantFrom(1 as const, 2 as const),
+    retain: fc.boolean(),
+    subscriptionIdentifiers: fc.array(packetIdentifier, { maxLength: 3 }),
+  },
+  ["subscriptionIdentifiers"],
+);
+
+export const segmentRecord: fc.Arbitrary<SegmentRecord> = fc
+  .tuple(
+    fc.integer({ min: 1, max: 9 }),
+    count,
+    fc.array(fc.tuple(publication, fc.nat(2_000_000), fc.array(target, { maxLength: 3 })), { maxLength: 3 }),
+    fc.array(fc.tuple(count, deliveryState), { maxLength: 2 }),
+  )
+  .map(([slot, seq, messages, deliveryStates]) => ({
+    slot,
+    seq,
+    messages: messages.map(([, sizeBytes, targets]) => ({ sizeBytes, targets })),
+    publications: messages.map(([one]) => one),
+    deliveryStates,
+  }));

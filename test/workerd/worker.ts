@@ -1,0 +1,80 @@
+/** The Worker under test: the broker's own, with a Durable Object class whose clock and storage tests can reach. */
+import { app } from "../../src/edge/app.ts";
+import type { Env } from "../../src/env.ts";
+import { Shard } from "../../src/shard/shard.ts";
+import { type Instruments, instrumentsOf, tellTime } from "./instruments.ts";
+
+export default app;
+
+export class TestShard extends Shard {
+  readonly #instruments: Instruments;
+
+  constructor(state: DurableObjectState, env: Env) {
+    const instruments = instrumentsOf(state.id);
+    instruments.lives += 1;
+    instruments.timers.clear();
+    watchSql(state.storage, instruments);
+    watchAlarm(state.storage, instruments);
+    super(state, env);
+    this.#instruments = instruments;
+  }
+
+  protected override nowMs(): number {
+    return tellTime(this.#instruments);
+  }
+
+  override alarm(): void {
+    this.#instruments.alarmAtMs = undefined;
+    super.alarm();
+  }
+
+  /** Lets the longest of the object's timers fire now. */
+  fireTimer(): void {
+    const timers = [...this.#instruments.timers];
+    const [longest] = timers.toSorted(([, left], [, right]) => right.delayMs - left.delayMs);
+    if (longest === undefined) throw new Error("no timer is pending");
+    const [timer, { callback }] = longest;
+    clearTimeout(timer);
+    callback();
+  }
+
+  /** Does nothing but wake the object. */
+  wake(): void {}
+}
+
+/** Puts a counting method in front of the one that the object is about to use. */
+function watchSql(storage: DurableObjectStorage, instruments: Instruments): void {
+  const { sql } = storage;
+  const exec = sql.exec.bind(sql);
+  sql.exec = ((...query: Parameters<typeof exec>) => {
+    instruments.meet("query");
+    const cursor = exec(...query);
+    instruments.count(cursor);
+    return cursor;
+  }) as typeof sql.exec;
+  const transactionSync = storage.transactionSync.bind(storage);
+  storage.transactionSync = (work) => {
+    instruments.meet("commit");
+    return transactionSync(work);
+  };
+}
+
+/**
+ * Notes when the alarm is due. An object that its alarm constructs does not see that alarm; runDurableObjectAlarm
+ * would show it.
+ */
+function watchAlarm(storage: DurableObjectStorage, instruments: Instruments): void {
+  const setAlarm = storage.setAlarm.bind(storage);
+  storage.setAlarm = (dueAtMs, options) => {
+    instruments.alarmWrites += 1;
+    instruments.alarmAtMs = Number(dueAtMs);
+    return setAlarm(dueAtMs, options);
+  };
+  const getAlarm = storage.getAlarm.bind(storage);
+  let isHidden = instruments.isAlarmRunning;
+  storage.getAlarm = (options) => {
+    if (!isHidden) return getAlarm(options);
+    isHidden = false;
+    return Promise.resolve(null);
+  };
+}
