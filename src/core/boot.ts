@@ -30,11 +30,10 @@ export class Boot {
     );
   }
 
-  /** `survived`: sockets are there, so this is the same life as before. */
-  start(stored: ShardRecord | undefined, survived: boolean): void {
+  /** `surviving`: the boot of sockets that are still there, whose life this goes on with. */
+  start(stored: ShardRecord | undefined, surviving: number | undefined): void {
     this.#stored = stored;
-    const boot = stored?.boot ?? 0;
-    this.#number = survived ? Math.max(boot, 1) : boot + 1;
+    this.#number = surviving ?? (stored?.boot ?? 0) + 1;
   }
 
   /** The number, for a row that is about to be written. */

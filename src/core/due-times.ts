@@ -27,8 +27,7 @@ export class DueTimes<Item> {
       if (this.#scheduled.get(top.item) === top.dueAtMs && this.#dueOf(top.item) === top.dueAtMs) {
         return top.dueAtMs;
       }
-      this.#removeTop(top);
-      this.schedule(top.item);
+      if (this.#removeTop(top)) this.schedule(top.item);
     }
     return undefined;
   }

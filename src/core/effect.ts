@@ -33,6 +33,8 @@ export type CloseCode = 1000 | 1001 | 1002 | 1003 | 1008 | 1009 | 1011;
 
 /** What a socket's attachment carries, so that its connection goes on after the shard has slept. */
 export interface ConnectionAttachment {
+  /** The life of the object that accepted the socket. */
+  readonly boot: number;
   readonly openedAtMs: number;
   /** Becomes the Client Identifier of a client that leaves the choice to the server. */
   readonly randomClientId: string;

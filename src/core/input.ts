@@ -13,8 +13,8 @@ export interface Fault {
 }
 
 export type Input =
-  /** The object was constructed. */
-  | { readonly type: "start"; readonly armedAlarmAtMs?: number; readonly hasConnections: boolean }
+  /** The object was constructed. `survivingBoot`: what the attachment of a socket says that is still there. */
+  | { readonly type: "start"; readonly armedAlarmAtMs?: number; readonly survivingBoot?: number }
   /** A WebSocket was accepted. */
   | {
       readonly type: "open";

@@ -39,6 +39,7 @@ export class Output {
       return;
     }
     connection.parkedAckCount += 1;
+    if (packet.type === "puback") connection.parkedPubackCount += 1;
     this.sendAfterCommit(connection, packet);
   }
 
@@ -74,6 +75,7 @@ export class Output {
     this.#afterCommit = [];
     for (const connection of this.#parkedFor) {
       connection.parkedAckCount = 0;
+      connection.parkedPubackCount = 0;
       connection.holdsOutput = false;
     }
     this.#parkedFor.clear();

@@ -72,10 +72,6 @@ export class ShardCore implements ShardContext {
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
   }
 
-  get connectionCount(): number {
-    return this.#connections.size;
-  }
-
   get mustCommit(): boolean {
     return this.log.mustFlush || this.#retained.hasUnwritten || this.#hasUrgentRows;
   }
@@ -96,6 +92,7 @@ export class ShardCore implements ShardContext {
   }
 
   handle(input: Input, nowMs: number): Effect[] {
+    this.log.noteCommitted();
     this.#dispatch(input, nowMs);
     if (this.#wantsAlarm && input.type !== "start") {
       this.#wantsAlarm = false;
@@ -148,14 +145,15 @@ export class ShardCore implements ShardContext {
   /** Without sockets the object was reset or everybody had left: sessions that never detached lost their connection. */
   #start(input: Input & { type: "start" }): void {
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
-    this.#boot.start(this.#ports.storage.readShard(), input.hasConnections);
+    this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
     // Sockets whose alarm is gone (it failed too often) are in need of one as well.
-    const isUnguarded = input.hasConnections && input.armedAlarmAtMs === undefined;
+    const isUnguarded = input.survivingBoot !== undefined && input.armedAlarmAtMs === undefined;
     this.#wantsAlarm = this.#boot.isUnsettled || isUnguarded;
   }
 
   #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
     const connection = new Connection(connectionId, {
+      boot: this.#boot.number,
       openedAtMs: nowMs,
       randomClientId,
       ...(clientIdHint !== undefined && { clientIdHint }),
@@ -273,6 +271,7 @@ export class ShardCore implements ShardContext {
       one;
       one = this.clock.takeIncompleteConnection(nowMs)
     ) {
+      if (one.client !== undefined) this.#load(nowMs);
       const reasonString = one.client === undefined ? "No CONNECT" : "A packet was not completed";
       disconnect(this, one, ReasonCode.MalformedPacket, reasonString, nowMs);
     }
@@ -299,7 +298,7 @@ export class ShardCore implements ShardContext {
     this.#load(nowMs);
     for (const connection of this.#connections.values()) {
       hangUp(this, connection, ReasonCode.ServerShuttingDown, "The server is shutting down");
-      if (connection.session !== undefined) connection.session.connection = undefined;
+      if (connection.session !== undefined) this.sessions.disconnect(connection.session);
     }
     this.#connections.clear();
     this.log.noteDraining();

@@ -33,6 +33,7 @@ type ClientTuple = [
 type AttachmentTuple = [
   format: number,
   connectionId: string,
+  boot: number,
   openedAtMs: number,
   randomClientId: string,
   clientIdHint: Optional<string>,
@@ -43,10 +44,11 @@ const problemInformationFlag = 1;
 const loggedFlag = 2;
 
 export function encodeAttachment(connectionId: string, attachment: ConnectionAttachment): Uint8Array {
-  const { openedAtMs, randomClientId, clientIdHint, client } = attachment;
+  const { boot, openedAtMs, randomClientId, clientIdHint, client } = attachment;
   const tuple: AttachmentTuple = [
     format,
     connectionId,
+    boot,
     openedAtMs,
     randomClientId,
     clientIdHint,
@@ -60,13 +62,14 @@ export function decodeAttachment(
   bytes: unknown,
 ): { connectionId: string; attachment: ConnectionAttachment } | undefined {
   if (!(bytes instanceof Uint8Array)) return undefined;
-  const [found, connectionId, openedAtMs, randomClientId, clientIdHint, client] = decode(
+  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = decode(
     bytes,
   ) as AttachmentTuple;
   if (found !== format) return undefined;
   return {
     connectionId,
     attachment: {
+      boot,
       openedAtMs,
       randomClientId,
       ...(isSet(clientIdHint) && { clientIdHint }),

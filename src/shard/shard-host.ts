@@ -51,9 +51,9 @@ export class ShardHost {
   }
 
   /** To be called once, before anything else. */
-  start(armedAlarmAtMs: number | undefined, hasConnections: boolean): void {
+  start(armedAlarmAtMs: number | undefined): void {
     this.#armedAlarmAtMs = armedAlarmAtMs;
-    this.#handle({ type: "start", hasConnections, ...(armedAlarmAtMs !== undefined && { armedAlarmAtMs }) });
+    this.#handle(this.#startInput());
   }
 
   open(socket: ClientSocket, clientIdHint: string | undefined): void {
@@ -117,6 +117,16 @@ export class ShardHost {
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
       quarantined: this.#quarantined,
     });
+  }
+
+  #startInput(): Input {
+    const armedAlarmAtMs = this.#armedAlarmAtMs;
+    const [survivor] = this.#attachments();
+    return {
+      type: "start",
+      ...(armedAlarmAtMs !== undefined && { armedAlarmAtMs }),
+      ...(survivor !== undefined && { survivingBoot: survivor[1].boot }),
+    };
   }
 
   *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
@@ -247,7 +257,7 @@ export class ShardHost {
     const lost = new Set(this.#core.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
-    this.#replay({ type: "start", hasConnections: true, armedAlarmAtMs: this.#armedAlarmAtMs ?? 0 });
+    this.#replay(this.#startInput());
     for (const connectionId of lost) {
       this.#replay({ type: "closed", connectionId });
       this.#dismiss(connectionId);

@@ -33,7 +33,7 @@ export class Shard extends DurableObject<Env> {
     // Which alarm is armed can only be asked asynchronously: once, before the first event.
     void state.blockConcurrencyWhile(async () => {
       const armedAlarmAtMs = await state.storage.getAlarm();
-      this.#host.start(armedAlarmAtMs ?? undefined, state.getWebSockets().length > 0);
+      this.#host.start(armedAlarmAtMs ?? undefined);
     });
   }
 

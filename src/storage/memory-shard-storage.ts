@@ -56,14 +56,19 @@ export class MemoryShardStorage implements ShardStorage {
     return this.#segments.get(slot);
   }
 
-  commit({ shard, sessions, retained, segments }: WriteSet): void {
+  commit(writes: WriteSet): void {
+    // Everything that can fail happens before anything is changed.
+    const shard = writes.shard;
+    const sessions = [...writes.sessions];
+    const retained = [...writes.retained];
+    const segments = writes.segments.map((segment) => [segment.slot, segment] as const);
     if (shard !== undefined) {
       this.#shard = shard;
       this.rowsWritten += 1;
     }
     for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
     for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
-    for (const segment of segments) this.#write(this.#segments, segment.slot, segment);
+    for (const [slot, segment] of segments) this.#write(this.#segments, slot, segment);
   }
 
   #write<Key, Value>(table: Map<Key, Value>, key: Key, value: Value | undefined): void {

@@ -29,7 +29,9 @@ export class SqliteShardStorage implements ShardStorage {
     this.#database = database;
     this.#schemaVersion = schemaVersionOf(database);
     assertReadable(this.#schemaVersion);
-    if (this.#schemaVersion > 0) this.#migrate();
+    if (this.#schemaVersion === 0) return;
+    migrate(database);
+    this.#schemaVersion = migrations.length;
   }
 
   get rowsRead(): number {
@@ -82,12 +84,13 @@ export class SqliteShardStorage implements ShardStorage {
 
   commit(writes: WriteSet): void {
     this.#database.transaction(() => {
-      this.#migrate();
+      if (this.#schemaVersion < migrations.length) migrate(this.#database);
       if (writes.shard !== undefined) this.#writeShard(writes.shard);
       for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
       for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
       for (const segment of writes.segments) this.#writeSegment(segment);
     });
+    this.#schemaVersion = migrations.length;
   }
 
   #writeShard({ boot, settledBoot }: ShardRecord): void {
@@ -123,12 +126,6 @@ export class SqliteShardStorage implements ShardStorage {
       encodeSegmentHead(segment),
       encodePublications(segment.publications),
     );
-  }
-
-  #migrate(): void {
-    if (this.#schemaVersion === migrations.length) return;
-    migrate(this.#database);
-    this.#schemaVersion = migrations.length;
   }
 
   #query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {

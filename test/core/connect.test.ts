@@ -151,7 +151,7 @@ describe("takeover", () => {
     const older = SimulatedClient.connected(shard, options);
     older.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
-    const newer = new SimulatedClient(shard, options);
+    const newer = new SimulatedClient(shard, options).open();
     shard.joined(() => {
       publisher.publish("a", "1", { qos: 1 });
       newer.connect();
@@ -171,8 +171,8 @@ describe("takeover", () => {
 
   test("of a connection whose session has no row, by a session that ends in the same turn, leaves no row", () => {
     const shard = new Harness();
-    const first = new SimulatedClient(shard, { clientId: "one", sessionExpiryIntervalSec: week });
-    const second = new SimulatedClient(shard, { clientId: "one" });
+    const first = new SimulatedClient(shard, { clientId: "one", sessionExpiryIntervalSec: week }).open();
+    const second = new SimulatedClient(shard, { clientId: "one" }).open();
     shard.joined(() => {
       first.connect();
       second.connect();
@@ -258,8 +258,7 @@ describe("packets out of place", () => {
 
   test("bytes that are no CONNECT close the connection without a word and without a row", () => {
     const shard = new Harness();
-    const client = new SimulatedClient(shard);
-    client.connectionId = shard.open(client);
+    const client = new SimulatedClient(shard).open();
     const fault = { reasonCode: ReasonCode.MalformedPacket, reasonString: "broken" } as const;
     shard.receive(client.connectionId, [], { fault });
     expect(client.inbox).toEqual([]);
@@ -269,8 +268,7 @@ describe("packets out of place", () => {
 
   test("[MQTT-3.1.2-2] an unsupported Protocol Version is answered with 0x84", () => {
     const shard = new Harness();
-    const client = new SimulatedClient(shard);
-    client.connectionId = shard.open(client);
+    const client = new SimulatedClient(shard).open();
     const fault = {
       reasonCode: ReasonCode.UnsupportedProtocolVersion,
       reasonString: "9",

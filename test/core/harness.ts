@@ -125,8 +125,8 @@ export class Harness {
   /** The WebSocket is gone. */
   lose(connectionId: string): void {
     if (!this.#peers.delete(connectionId)) return;
-    this.#attachments.delete(connectionId);
     this.event({ type: "closed", connectionId });
+    this.#attachments.delete(connectionId);
   }
 
   /** The events of `work` come in one turn of the event loop: the shard settles once, after all of them. */
@@ -204,9 +204,11 @@ export class Harness {
 
   #start(): void {
     const { alarmAtMs } = this;
+    const [survivor] = this.#attachments.values();
+    const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
     this.event({
       type: "start",
-      hasConnections: this.#attachments.size > 0,
+      ...(survivingBoot !== undefined && { survivingBoot }),
       ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
     });
   }

@@ -56,6 +56,7 @@ export class SimulatedClient implements Peer {
   connectionId = "";
   readonly #shard: Harness;
   readonly #options: ClientOptions;
+  #isFresh = false;
   #lastIdentifier = 0;
   #protocolVersion: ProtocolVersion = 5;
   #receiveMaximum = 0xffff;
@@ -93,11 +94,19 @@ export class SimulatedClient implements Peer {
     return this.messages.map(({ message }) => textOf(message.payload));
   }
 
-  connect(options: ClientOptions = {}): this {
-    const { clientIdHint, acks: _, ...settings } = { ...this.#options, ...options };
+  /** A socket, for a CONNECT that comes later. */
+  open(): this {
     this.inbox = [];
     this.closed = undefined;
-    this.connectionId = this.#shard.open(this, clientIdHint);
+    this.connectionId = this.#shard.open(this, this.#options.clientIdHint);
+    this.#isFresh = true;
+    return this;
+  }
+
+  connect(options: ClientOptions = {}): this {
+    const { clientIdHint: _, acks: __, ...settings } = { ...this.#options, ...options };
+    if (!this.#isFresh) this.open();
+    this.#isFresh = false;
     const packet: ConnectPacket = {
       type: "connect",
       protocolVersion: 5,

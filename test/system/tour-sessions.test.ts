@@ -187,12 +187,12 @@ describe("A Will Message of version 5", () => {
   test("[MQTT-3.1.3-9] is not published when the client returns within the Will Delay Interval", async () => {
     const clientId = unique("returning");
     const observer = await witness(clientId);
-    const mortal = await connectClient(broker.url, mortalOptions(clientId, 2));
+    const mortal = await connectClient(broker.url, mortalOptions(clientId, 4));
     await mortal.terminate();
-    const returned = await connectClient(broker.url, mortalOptions(clientId, 2));
+    const returned = await connectClient(broker.url, mortalOptions(clientId, 4));
     expect(returned.connack.sessionPresent).toBe(true);
     const returnedMs = Date.now();
-    await waitUntil(() => Date.now() > returnedMs + 3000, "the Will Delay Interval to pass");
+    await waitUntil(() => Date.now() > returnedMs + 5000, "the Will Delay Interval to pass");
     await observer.publish(`${willTopicOf}/${clientId}`, "marker", { qos: 1 });
     expect((await observer.nextMessage()).payload).toBe("marker");
   });

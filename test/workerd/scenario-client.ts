@@ -79,15 +79,18 @@ export class ScenarioClient {
     if (connack.sessionPresent !== sessionPresent) {
       throw new Error(`Session Present is ${connack.sessionPresent} for ${this.name}`);
     }
-    this.#hasSession = packet.sessionExpiryIntervalSec > 0;
+    this.#hasSession = this.#version === 5 ? packet.sessionExpiryIntervalSec > 0 : !packet.cleanStart;
     this.#resume(sessionPresent);
   }
 
   /** Connects again after a loss. */
   async return(): Promise<void> {
-    const { cleanStart: _, ...options } = this.#connect;
-    await this.connect(this.#hasSession, options);
-    if (this.#hasSession) return;
+    if (this.#hasSession) {
+      const { cleanStart: _, ...options } = this.#connect;
+      await this.connect(true, options);
+      return;
+    }
+    await this.connect(false);
     for (const packet of this.#subscriptions.values()) await this.subscribe(packet);
   }
 

@@ -19,9 +19,6 @@ export interface Scenario {
   readonly outcome: Readonly<Record<string, Readonly<Record<string, Count>>>>;
 }
 
-export const faults = ["evicted, sockets kept", "evicted, sockets lost", "aborted"] as const;
-export type Fault = (typeof faults)[number];
-
 /** Wills wait this long for a client that a reset cut off, and an alarm may slip. */
 const graceSec = 40;
 
@@ -33,6 +30,7 @@ export class ScenarioRun {
   readonly #clients: Map<string, ScenarioClient>;
   readonly #lost = new Set<string>();
   #isAutomatic = false;
+  #nextIndex = 0;
 
   constructor(scenario: Scenario, version: ProtocolVersion) {
     this.#scenario = scenario;
@@ -50,7 +48,7 @@ export class ScenarioRun {
 
   /** All that the clients got. */
   get transcript(): Record<string, string[]> {
-    return Object.fromEntries([...this.#clients].map(([name, { transcript }]) => [name, transcript]));
+    return Object.fromEntries([...this.#clients].map(([name, { transcript }]) => [name, [...transcript]]));
   }
 
   client(name: string): ScenarioClient {
@@ -64,24 +62,19 @@ export class ScenarioRun {
     return this.#lost.has(name);
   }
 
-  /** Runs all steps, the fault before the one of that index. False when the object cannot be evicted there. */
-  async run(fault?: Fault, faultIndex = -1): Promise<boolean> {
+  /** Runs the steps up to the one of that index. */
+  async runTo(endIndex: number): Promise<void> {
     const { steps } = this.#scenario;
-    for (const [index, step] of steps.entries()) {
-      if (index === faultIndex && fault !== undefined && !(await this.#meet(fault))) return false;
+    for (; this.#nextIndex < endIndex; this.#nextIndex += 1) {
+      const step = steps[this.#nextIndex] as Step;
       await step.run(this);
-      await this.#quiesce();
+      if (step.isSilent !== true || this.#isAutomatic) await this.#quiesce(step.sender);
     }
-    if (faultIndex === steps.length && fault !== undefined && !(await this.#meet(fault))) return false;
-    await this.#finish();
-    return true;
   }
 
-  async end(): Promise<void> {
-    for (const client of this.#clients.values()) if (client.isConnected) await client.vanish();
-  }
-
-  async #finish(): Promise<void> {
+  /** Runs the other steps, and checks what came of them all. */
+  async finish(): Promise<void> {
+    await this.runTo(this.#scenario.steps.length);
     await this.#quiesce();
     if (this.#isAutomatic) {
       await this.object.advance(graceSec);
@@ -89,6 +82,34 @@ export class ScenarioRun {
     } else {
       for (const client of this.#clients.values()) if (client.isConnected) expectNothing(client);
     }
+    this.#checkOutcome();
+  }
+
+  /** What is in memory only keeps the object awake: the runtime evicts no object with a pending timer. */
+  get canBeEvicted(): boolean {
+    return !this.object.instruments.isAwake;
+  }
+
+  /** All connections are gone: from now on the clients act by themselves. Those that return do so. */
+  async loseSockets(): Promise<void> {
+    this.#isAutomatic = true;
+    for (const [name, client] of this.#clients) {
+      if (!client.isConnected) continue;
+      client.lose();
+      this.#lost.add(name);
+    }
+    for (const name of this.#lost) {
+      const client = this.client(name);
+      if (client.setup.returns !== false) await client.return();
+    }
+    await this.#quiesce();
+  }
+
+  async end(): Promise<void> {
+    for (const client of this.#clients.values()) if (client.isConnected) await client.vanish();
+  }
+
+  #checkOutcome(): void {
     for (const [name, counts] of Object.entries(this.#scenario.outcome)) {
       const { deliveries } = this.client(name);
       for (const [payload, [min, max]] of Object.entries(counts)) {
@@ -98,59 +119,24 @@ export class ScenarioRun {
     }
   }
 
-  async #meet(fault: Fault): Promise<boolean> {
-    // What is in memory only keeps the object awake: the runtime evicts no object with a pending timer.
-    if (fault !== "aborted" && this.object.instruments.isAwake) return false;
-    if (fault === "evicted, sockets kept") {
-      await this.object.evict("kept");
-      return true;
-    }
-    if (fault === "aborted") {
-      await this.object.abort();
-    } else {
-      await this.object.evict("lost");
-    }
-    this.#lose();
-    if (fault === "evicted, sockets lost") await this.#runAlarmFirst();
-    for (const name of this.#lost) {
-      const client = this.client(name);
-      if (client.setup.returns !== false) await client.return();
-    }
-    await this.#quiesce();
-    return true;
-  }
-
-  #lose(): void {
-    this.#isAutomatic = true;
-    for (const [name, client] of this.#clients) {
-      if (!client.isConnected) continue;
-      client.lose();
-      this.#lost.add(name);
-    }
-  }
-
-  /** The alarm of the new life may come before the clients or after them. */
-  async #runAlarmFirst(): Promise<void> {
-    await this.object.stub.wake();
-    await this.object.advance(0);
-  }
-
   /** Waits until all has arrived; once the clients are automatic, until all is answered. */
-  async #quiesce(): Promise<void> {
+  async #quiesce(sender?: string): Promise<void> {
     const clients = [...this.#clients.values()];
-    for (let isBusy = true; isBusy;) {
-      await this.#pingAll(clients);
-      await this.#pingAll(clients);
-      isBusy = false;
-      if (!this.#isAutomatic) return;
-      for (const client of clients) if (await client.takeAll()) isBusy = true;
+    if (sender !== undefined) await pingAll([this.client(sender)]);
+    await pingAll(clients);
+    while (this.#isAutomatic) {
+      let isDone = true;
+      for (const client of clients) if (await client.takeAll()) isDone = false;
+      if (isDone) return;
+      await pingAll(clients);
+      await pingAll(clients);
     }
   }
+}
 
-  /** The first round tells that the server has handled everything, the second that its output has arrived. */
-  async #pingAll(clients: readonly ScenarioClient[]): Promise<void> {
-    await Promise.all(
-      clients.filter(({ isConnected }) => isConnected).map(({ connection }) => connection.ping()),
-    );
-  }
+/** By the answers the server has handled all that was sent, and what it sent before them has arrived. */
+async function pingAll(clients: readonly ScenarioClient[]): Promise<void> {
+  await Promise.all(
+    clients.filter(({ isConnected }) => isConnected).map(({ connection }) => connection.ping()),
+  );
 }

@@ -7,6 +7,10 @@ import type { ScenarioRun } from "./scenario-runner.ts";
 
 export interface Step {
   readonly title: string;
+  /** The client that sends something in this step. */
+  readonly sender?: string;
+  /** Nothing is sent: a client only looks at what it has got. */
+  readonly isSilent?: boolean;
   run(run: ScenarioRun): Promise<void> | void;
 }
 
@@ -22,6 +26,7 @@ function stepOf(
 ): Step {
   return {
     title: `${name} ${title}`,
+    sender: name,
     run: async (scenario) => {
       const client = scenario.client(name);
       if (scenario.isAutomatic && (byHand || !client.isConnected)) return;
@@ -86,7 +91,8 @@ export const publishesRest = (name: string): Step =>
   stepOf(name, "publishes the rest", (client) => client.publishRest());
 
 export function takes(name: string, type: ReceivedPacket["type"], payload?: string): Step {
-  return stepOf(name, `takes ${type} ${payload ?? ""}`, (client) => client.take(type, payload), true);
+  const step = stepOf(name, `takes ${type} ${payload ?? ""}`, (client) => client.take(type, payload), true);
+  return { ...step, isSilent: true };
 }
 
 export function answers(name: string, type: "puback" | "pubrec" | "pubrel" | "pubcomp"): Step {
@@ -130,7 +136,7 @@ export function isSentAway(name: string, reasonCode: number): Step {
 }
 
 export function hasNothing(name: string): Step {
-  return stepOf(name, "has got nothing more", (client) => expectNothing(client), true);
+  return { ...stepOf(name, "has got nothing more", (client) => expectNothing(client), true), isSilent: true };
 }
 
 export function expectNothing({ name, isConnected, connection }: ScenarioClient): void {

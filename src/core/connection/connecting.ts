@@ -1,3 +1,4 @@
+import type { Limits } from "../limits.ts";
 import type { ConnackPacket, ConnectPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
@@ -46,7 +47,7 @@ export function refuse(
 }
 
 function refusalOf(
-  { config, connectionCount }: ShardContext,
+  { config, sessions }: ShardContext,
   connection: Connection,
   packet: ConnectPacket,
   clientId: string,
@@ -70,7 +71,8 @@ function refusalOf(
       reasonString: "No such Authentication Method",
     };
   }
-  if (connectionCount >= limits.connectionsMax) {
+  const takesOver = sessions.find(clientId)?.connection !== undefined;
+  if (!takesOver && sessions.connectedCount >= limits.connectionsMax) {
     return { reasonCode: ReasonCode.ServerBusy, reasonString: "Too many connections" };
   }
   return undefined;
@@ -85,13 +87,18 @@ function settle(
   connection.protocolVersion = packet.protocolVersion;
   connection.client = {
     clientId,
-    keepAliveSec: Math.min(packet.keepAliveSec, config.limits.keepAliveSecMax),
+    keepAliveSec: limitedKeepAliveSec(config.limits, packet),
     receiveMaximum: packet.receiveMaximum ?? receiveMaximumDefault,
     problemInformation: packet.requestProblemInformation ?? true,
     ...(packet.maximumPacketSizeBytes !== undefined && {
       maximumPacketSizeBytes: packet.maximumPacketSizeBytes,
     }),
   };
+}
+
+/** Only version 5 clients can be told of a shorter one ([MQTT-3.2.2-21]). */
+function limitedKeepAliveSec(limits: Limits, { protocolVersion, keepAliveSec }: ConnectPacket): number {
+  return protocolVersion === 5 ? Math.min(keepAliveSec, limits.keepAliveSecMax) : keepAliveSec;
 }
 
 function attach(
@@ -104,8 +111,7 @@ function attach(
   const found = takeOver(context, packet, clientId, nowMs);
   const session = found ?? context.sessions.create(clientId, packet.sessionExpiryIntervalSec > 0);
   if (found !== undefined && found.attachedBoot !== 0) found.outbound.assumeAllSent();
-  session.connection = connection;
-  connection.session = session;
+  context.sessions.connect(session, connection);
   session.incarnation += 1;
   session.sessionExpiryIntervalSec = packet.sessionExpiryIntervalSec;
   session.detachedAtMs = undefined;
@@ -150,7 +156,7 @@ function answer(
   sessionPresent: boolean,
 ): void {
   const { limits } = context.config;
-  const limitedKeepAlive = packet.keepAliveSec > limits.keepAliveSecMax;
+  const keepAliveSec = limitedKeepAliveSec(limits, packet);
   const connack: ConnackPacket = {
     type: "connack",
     sessionPresent,
@@ -160,7 +166,7 @@ function answer(
     topicAliasMaximum: limits.topicAliasMaximum,
     sharedSubscriptionAvailable: false,
     ...(packet.clientId === "" && { assignedClientIdentifier: session.clientId }),
-    ...(limitedKeepAlive && { serverKeepAliveSec: limits.keepAliveSecMax }),
+    ...(keepAliveSec !== packet.keepAliveSec && { serverKeepAliveSec: keepAliveSec }),
   };
   context.output.changed.add(connection);
   if (context.sessions.hasChangedRows) {

@@ -31,13 +31,19 @@ export class Connection {
   unfinishedSinceMs: number | undefined;
   /** PUBACKs and PUBRECs that wait for a commit; later ones queue up behind them. */
   parkedAckCount = 0;
+  /** The PUBACKs among them. */
+  parkedPubackCount = 0;
   /** CONNACK waits for a commit, and everything else for CONNACK. */
   holdsOutput = false;
   isClosed = false;
+  readonly #boot: number;
   #savedLastSeenAtMs: number;
+  /** The session's part of the attachment, while the session is not loaded. */
+  #sleeping: AttachedClient | undefined;
 
   constructor(connectionId: string, attachment: ConnectionAttachment) {
     this.connectionId = connectionId;
+    this.#boot = attachment.boot;
     this.openedAtMs = attachment.openedAtMs;
     this.randomClientId = attachment.randomClientId;
     this.clientIdHint = attachment.clientIdHint;
@@ -66,25 +72,32 @@ export class Connection {
   /** What the socket keeps through hibernation. */
   attachment(): ConnectionAttachment {
     this.#savedLastSeenAtMs = this.lastSeenAtMs;
+    const client = this.#attachedClient();
     return {
+      boot: this.#boot,
       openedAtMs: this.openedAtMs,
       randomClientId: this.randomClientId,
       ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
-      ...(this.client !== undefined &&
-        this.session !== undefined && {
-          client: {
-            ...this.client,
-            protocolVersion: this.protocolVersion,
-            ...this.session.attached(),
-            lastSeenAtMs: this.lastSeenAtMs,
-            topicAliases: [...this.topicAliases],
-          },
-        }),
+      ...(client !== undefined && { client }),
+    };
+  }
+
+  #attachedClient(): AttachedClient | undefined {
+    const { lastSeenAtMs } = this;
+    if (this.session === undefined) return this.#sleeping && { ...this.#sleeping, lastSeenAtMs };
+    if (this.client === undefined) return undefined;
+    return {
+      ...this.client,
+      protocolVersion: this.protocolVersion,
+      ...this.session.attached(),
+      lastSeenAtMs,
+      topicAliases: [...this.topicAliases],
     };
   }
 
   #restore(client: AttachedClient): void {
     const { protocolVersion, clientId, keepAliveSec, receiveMaximum, problemInformation } = client;
+    this.#sleeping = client;
     this.protocolVersion = protocolVersion;
     this.client = {
       clientId,

@@ -49,7 +49,9 @@ export function hangUp(
   closeCode: CloseCode = closeCodeOf(reasonCode),
 ): void {
   if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.holdsOutput) {
-    output.send(connection, { type: "disconnect", reasonCode, reasonString });
+    const fits = (connection.client.maximumPacketSizeBytes ?? Infinity) >= reasonString.length * 3 + 16;
+    // [MQTT-3.14.2-3] The Reason String is left out where the packet would be too large with it.
+    output.send(connection, { type: "disconnect", reasonCode, ...(fits && { reasonString }) });
   }
   output.close(connection, closeCode, reasonString);
 }
@@ -59,7 +61,7 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   const { session } = connection;
   connection.isClosed = true;
   if (session === undefined || session.connection !== connection) return;
-  session.connection = undefined;
+  context.sessions.disconnect(session);
   session.volatileSinceMs = undefined;
   context.delivering.stopReplays(session);
   leave(context, session, nowMs);

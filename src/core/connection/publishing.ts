@@ -96,7 +96,7 @@ function exceedsReceiveMaximum(
 ): boolean {
   if (connection.protocolVersion !== 5 || message.qos === 0 || packetIdentifier === undefined) return false;
   if (session.receivedQos2.has(packetIdentifier)) return false;
-  return session.receivedQos2.size + connection.parkedAckCount >= config.limits.receiveMaximum;
+  return session.receivedQos2.size + connection.parkedPubackCount >= config.limits.receiveMaximum;
 }
 
 /** Method A of section 4.3.3: routed once, when the identifier is new; PUBREL frees the identifier. */

@@ -68,6 +68,8 @@ export class MessageLog {
   readonly #changed = new Set<LogSession>();
   #slotCount = 0;
   #nextSeq = 1;
+  /** By slot: segments of a commit that is on its way. */
+  readonly #flushed = new Map<number, SegmentRecord>();
   #unwritten: UnwrittenMessage[] = [];
   #mustFlush = false;
   #lazyCount = 0;
@@ -115,6 +117,11 @@ export class MessageLog {
     this.#lazySinceMs ??= nowMs;
     if (this.#lazyCount >= lazyAcksMax || nowMs - this.#lazySinceMs >= Times.lazyStateMs)
       this.#mustFlush = true;
+  }
+
+  /** What was flushed is in storage now, where it is read from. */
+  noteCommitted(): void {
+    this.#flushed.clear();
   }
 
   /** The session's own row now holds its delivery state. */
@@ -263,13 +270,15 @@ export class MessageLog {
       this.#dropState(session);
       this.#holdState(session, segment);
     }
-    return {
+    const record: SegmentRecord = {
       slot: segment.slot,
       seq: segment.seq,
       messages: messages.map(({ publication, targets }) => ({ sizeBytes: sizeOf(publication), targets })),
       publications: messages.map(({ publication }) => publication),
       deliveryStates,
     };
+    this.#flushed.set(segment.slot, record);
+    return record;
   }
 
   #holdState(session: LogSession, segment: Segment | undefined): void {
@@ -286,13 +295,13 @@ export class MessageLog {
   }
 
   #head(segment: Segment): SegmentHead {
-    const head = this.#storage.readSegmentHead(segment.slot);
+    const head = this.#flushed.get(segment.slot) ?? this.#storage.readSegmentHead(segment.slot);
     assert(head !== undefined, "a live segment has a row");
     return head;
   }
 
   #record(segment: Segment): SegmentRecord {
-    const record = this.#storage.readSegment(segment.slot);
+    const record = this.#flushed.get(segment.slot) ?? this.#storage.readSegment(segment.slot);
     assert(record !== undefined, "a live segment has a row");
     return record;
   }

@@ -107,6 +107,10 @@ export class Delivering {
       if (next === undefined) break;
       this.#send(session, connection, next, nowMs);
     }
+    // With room in the window, what still waits is not written yet.
+    if (outbound.logged && outbound.waitingCount > 0 && outbound.inflightCount < sendQuota) {
+      this.#awaitCommit.add(session);
+    }
     this.#output.changed.add(connection);
     if (!outbound.isVolatile) {
       session.volatileSinceMs = undefined;
@@ -123,8 +127,9 @@ export class Delivering {
 
   /** The log has been written: the sessions that waited for it go on. */
   pumpCommitted(nowMs: number): void {
-    for (const session of this.#awaitCommit) this.pump(session, nowMs);
+    const sessions = [...this.#awaitCommit];
     this.#awaitCommit.clear();
+    for (const session of sessions) this.pump(session, nowMs);
   }
 
   /**

@@ -199,6 +199,12 @@ export class Outbound {
     for (const message of this.#unsent()) this.#log.append(message.publication, message.target, this.#owner);
   }
 
+  /** As {@link moveToLog} had been called before a hibernation. */
+  restoreSpilled(): void {
+    this.#logged = true;
+    this.#spilled = true;
+  }
+
   /** The session ends with its connection: what is in the log stays, what comes after the backlog does not go there. */
   leaveLogWhenEmpty(): void {
     this.#spilled = this.#logged;

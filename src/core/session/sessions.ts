@@ -38,6 +38,7 @@ export class Sessions implements Subscribers {
   /** Rows to be written, or deleted (undefined), with the next commit. */
   readonly #changedRows = new Map<string, Session | undefined>();
   #lastNumber = 0;
+  #connectedCount = 0;
 
   constructor(
     storage: ShardStorage,
@@ -69,8 +70,27 @@ export class Sessions implements Subscribers {
     return this.#byClientId.get(clientId);
   }
 
+  /** Sessions with a connection. */
+  get connectedCount(): number {
+    return this.#connectedCount;
+  }
+
   create(clientId: string, logged: boolean): Session {
-    return this.#add(clientId, this.#lastNumber + 1, logged);
+    const session = this.#add(clientId, this.#lastNumber + 1, logged);
+    // The row of an ended session that is about to be deleted is replaced instead.
+    session.hasRow = this.#changedRows.has(clientId);
+    return session;
+  }
+
+  connect(session: Session, connection: Connection): void {
+    if (session.connection === undefined) this.#connectedCount += 1;
+    session.connection = connection;
+    connection.session = session;
+  }
+
+  disconnect(session: Session): void {
+    if (session.connection !== undefined) this.#connectedCount -= 1;
+    session.connection = undefined;
   }
 
   /** Ends the session: its subscriptions, queue and row go. */
@@ -80,7 +100,7 @@ export class Sessions implements Subscribers {
     session.outbound.forget();
     this.#byClientId.delete(session.clientId);
     this.#byNumber.delete(session.sessionNumber);
-    if (session.hasRow) this.#changedRows.set(session.clientId, undefined);
+    this.#dropRow(session);
   }
 
   /** True when the session had no such subscription. Repeating one writes nothing. */
@@ -105,9 +125,8 @@ export class Sessions implements Subscribers {
   saveRow(session: Session): void {
     if (session.needsRow) {
       this.#changedRows.set(session.clientId, session);
-    } else if (session.hasRow) {
-      this.#changedRows.set(session.clientId, undefined);
-      session.hasRow = false;
+    } else {
+      this.#dropRow(session);
     }
   }
 
@@ -116,9 +135,9 @@ export class Sessions implements Subscribers {
     const rows = new Map<string, SessionRecord | undefined>();
     for (const [clientId, session] of this.#changedRows) {
       rows.set(clientId, session?.record(this.#log.nextSeq));
-      if (session === undefined) continue;
-      session.hasRow = true;
-      this.#log.noteStoredInRow(session);
+      const owner = session ?? this.#byClientId.get(clientId);
+      if (owner !== undefined) owner.hasRow = session !== undefined;
+      if (session !== undefined) this.#log.noteStoredInRow(session);
     }
     this.#changedRows.clear();
     return rows;
@@ -156,6 +175,11 @@ export class Sessions implements Subscribers {
     for (const [connection, client] of connections) this.#reattach(connection, client);
     for (const head of heads) this.#noteNumbers(head);
     this.#log.restore(heads, stateSeqs, (sessionNumber) => this.#byNumber.get(sessionNumber));
+  }
+
+  #dropRow(session: Session): void {
+    if (session.hasRow) this.#changedRows.set(session.clientId, undefined);
+    else this.#changedRows.delete(session.clientId);
   }
 
   #add(clientId: string, sessionNumber: number, logged: boolean): Session {
@@ -202,9 +226,9 @@ export class Sessions implements Subscribers {
       this.#byClientId.get(client.clientId) ??
       this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
-    session.connection = connection;
-    connection.session = session;
+    this.connect(session, connection);
     session.restoreState(client.deliveryState);
+    if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);
       this.#joinTree(session, subscription);
