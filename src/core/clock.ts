@@ -89,7 +89,7 @@ export class Clock {
 function alarmDueOf(connection: Connection): number | undefined {
   if (connection.isClosed) return undefined;
   if (connection.keepAliveDueAtMs !== undefined) return connection.keepAliveDueAtMs;
-  return connection.session?.hasRow === true ? connection.lastSeenAtMs + Times.alarmHorizonMs : undefined;
+  return connection.session?.needsRow === true ? connection.lastSeenAtMs + Times.alarmHorizonMs : undefined;
 }
 
 function volatileDueOf(session: Session): number | undefined {

@@ -17,8 +17,6 @@ export interface ShardContext {
   readonly sessions: Sessions;
   readonly delivering: Delivering;
   readonly owners: TopicOwners;
-  /** Number of the object's present life, about to be written if it is not yet. */
-  claimBoot(): number;
   /** Something has to be written before acknowledgements may leave. */
   readonly mustCommit: boolean;
 }

@@ -64,7 +64,9 @@ export class ShardCore implements ShardContext {
     this.#ports = ports;
     this.log = new MessageLog(ports.storage);
     this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
-    this.sessions = new Sessions(ports.storage, this.log, config.limits, this.counters, this.delivering);
+    this.sessions = new Sessions(ports.storage, this.log, config.limits, this.counters, this.delivering, () =>
+      this.#boot.claim(),
+    );
     this.#retained = new Retained(ports.storage, config.limits, this.counters);
     this.owners = new LocalTopicOwner(this.#retained, this.sessions);
     this.#flushes = new TokenBucket(config.flushesPerSecMax, flushBurst);
@@ -101,10 +103,6 @@ export class ShardCore implements ShardContext {
     if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
     this.clock.arm(nowMs, this.output);
     return this.output.take();
-  }
-
-  claimBoot(): number {
-    return this.#boot.claim();
   }
 
   /** Connections that could not go on from their attachments if this core were thrown away now. */
@@ -277,8 +275,7 @@ export class ShardCore implements ShardContext {
     }
     this.#dropClosed();
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
-      one.outbound.moveToLog();
-      this.delivering.awaitCommit(one);
+      this.delivering.spill(one, this.owners, nowMs);
     }
     if (this.#replayDueAtMs !== undefined && this.#replayDueAtMs <= nowMs) {
       this.#replayDueAtMs = undefined;
@@ -317,13 +314,15 @@ export class ShardCore implements ShardContext {
     if (attachment === undefined) return undefined;
     const connection = new Connection(connectionId, attachment);
     this.#connections.set(connectionId, connection);
+    if (this.#isLoaded && attachment.client !== undefined) {
+      this.sessions.reattachLate(connection, attachment.client);
+    }
     return connection;
   }
 
   /** Everything that sleeping forgot. */
   #load(nowMs: number): void {
     if (this.#isLoaded) return;
-    this.#isLoaded = true;
     const survivors: [Connection, AttachedClient][] = [];
     for (const [connectionId, attachment] of this.#ports.connections.list()) {
       const connection = this.#connection(connectionId);
@@ -331,6 +330,7 @@ export class ShardCore implements ShardContext {
         survivors.push([connection, attachment.client]);
       }
     }
+    this.#isLoaded = true;
     this.sessions.load(survivors);
     for (const session of this.sessions) this.clock.watchSession(session);
     for (const connection of this.#connections.values()) this.clock.watchConnection(connection);
@@ -358,9 +358,10 @@ export class ShardCore implements ShardContext {
 
   #commit(nowMs: number): void {
     this.#flushes.spend(nowMs);
+    const sessions = this.sessions.takeChangedRows();
     const shard = this.#boot.takeUnwritten();
     const writes: WriteSet = {
-      sessions: this.sessions.takeChangedRows(),
+      sessions,
       retained: this.#retained.takeUnwritten(),
       segments: this.log.flush(),
       ...(shard !== undefined && { shard }),

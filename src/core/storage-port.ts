@@ -42,7 +42,7 @@ export interface SessionRecord {
   readonly sessionNumber: number;
   /** Grows with every attach; fences what belongs to an older connection. */
   readonly incarnation: number;
-  /** The boot under which a connection is attached; 0 when none is. */
+  /** The boot under which a connection was attached; 0 when it was detached by more than a reset. */
   readonly attachedBoot: number;
   readonly sessionExpiryIntervalSec: number;
   readonly detachedAtMs?: number;

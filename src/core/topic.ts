@@ -1,16 +1,18 @@
+import type { Limits } from "./limits.ts";
+import { ReasonCode } from "./reason-code.ts";
+
 /** Topic Names and Topic Filters: levels, matching and the Shared Subscription form (section 4.7 and 4.8). */
 
-export function levelsOf(topic: string): string[] {
-  return topic.split("/");
+/** Why clients may not publish to the topic; undefined when they may. `$SYS` is the server's own. */
+export function topicRefusalOf(topicName: string, { topicLevelsMax }: Limits): ReasonCode | undefined {
+  if (topicName === "$SYS" || topicName.startsWith("$SYS/")) return ReasonCode.NotAuthorized;
+  return levelCountOf(topicName) > topicLevelsMax ? ReasonCode.TopicNameInvalid : undefined;
 }
 
-export function hasWildcard(topicFilter: string): boolean {
-  return topicFilter.includes("+") || topicFilter.includes("#");
-}
-
-/** Server topics such as `$SYS/…`: no wildcard at the first level reaches them ([MQTT-4.7.2-1]). */
-export function isServerTopic(topicName: string): boolean {
-  return topicName.startsWith("$");
+export function levelCountOf(topic: string): number {
+  let count = 1;
+  for (let index = topic.indexOf("/"); index >= 0; index = topic.indexOf("/", index + 1)) count += 1;
+  return count;
 }
 
 export interface SharedFilter {

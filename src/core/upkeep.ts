@@ -83,8 +83,9 @@ export class Upkeep {
     if (!this.#boot.isUnsettled) return 0;
     let count = 0;
     for (const session of this.#context.sessions) {
-      const isLost = session.attachedBoot !== 0 && session.attachedBoot <= this.#boot.lostThrough;
-      if (!isLost || session.connection !== undefined) continue;
+      const { attachedBoot, detachedAtMs, connection } = session;
+      const isLost = attachedBoot !== 0 && attachedBoot <= this.#boot.lostThrough;
+      if (!isLost || detachedAtMs !== undefined || connection !== undefined) continue;
       if (count === pageCount) return count;
       count += 1;
       this.#inHand(session.clientId, () => this.#detachLost(session, nowMs));
@@ -96,7 +97,6 @@ export class Upkeep {
   /** Detached as of now; a Will waits for the client to return, for a deploy must not fire every Will. */
   #detachLost(session: Session, nowMs: number): void {
     const { sessions, clock } = this.#context;
-    session.attachedBoot = 0;
     session.detachedAtMs = nowMs;
     session.outbound.assumeAllSent();
     if (session.will !== undefined) {

@@ -130,8 +130,9 @@ export class ShardHost {
   }
 
   *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
-    for (const socket of this.#platform.sockets()) {
-      const { attachment, connectionId } = this.wake(socket);
+    for (const socket of this.#platform.sockets()) this.wake(socket);
+    // A socket whose close woke the object is not among the platform's any more.
+    for (const { connectionId, attachment } of this.#sockets.values()) {
       if (attachment !== undefined) yield [connectionId, attachment];
     }
   }

@@ -46,7 +46,6 @@ const stepsMax = 100_000;
 export class Harness {
   nowMs = 1_800_000_000_000;
   storage: ShardStorage;
-  core: ShardCore;
   alarmAtMs: number | undefined;
   /** All calls of setAlarm, each billed as a row. */
   readonly alarmWrites: { readonly atMs: number; readonly dueAtMs: number; readonly unconfirmed: boolean }[] =
@@ -60,6 +59,7 @@ export class Harness {
   readonly #reopen: () => ShardStorage;
   readonly #peers = new Map<string, Peer>();
   readonly #attachments = new Map<string, Uint8Array>();
+  #core: ShardCore | undefined;
   #pending: Input[] = [];
   #isJoining = false;
   #opened = 0;
@@ -73,8 +73,12 @@ export class Harness {
     };
     this.storage = options.storage ?? new MemoryShardStorage();
     this.#reopen = options.reopen ?? (() => this.storage);
-    this.core = this.#newCore();
-    this.#start();
+  }
+
+  /** The shard of the present life. The object is constructed when something happens to it, not before. */
+  get core(): ShardCore {
+    if (this.#core === undefined) this.#start();
+    return this.#core as ShardCore;
   }
 
   get limits(): Limits {
@@ -198,19 +202,24 @@ export class Harness {
 
   #restart(): void {
     this.storage = this.#reopen();
-    this.core = this.#newCore();
-    this.#start();
+    this.#core = undefined;
+    this.#timerDueAtMs = undefined;
   }
 
   #start(): void {
+    this.#core = this.#newCore();
     const { alarmAtMs } = this;
     const [survivor] = this.#attachments.values();
     const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
-    this.event({
-      type: "start",
-      ...(survivingBoot !== undefined && { survivingBoot }),
-      ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
-    });
+    const effects = this.#core.handle(
+      {
+        type: "start",
+        ...(survivingBoot !== undefined && { survivingBoot }),
+        ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
+      },
+      this.nowMs,
+    );
+    this.#run(effects);
   }
 
   #newCore(): ShardCore {

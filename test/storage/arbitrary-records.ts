@@ -4,6 +4,7 @@ import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
 import type { Publication } from "../../src/core/publication.ts";
 import type {
   DeliveryState,
+  InflightRecord,
   LogTarget,
   SegmentRecord,
   SessionRecord,
@@ -78,10 +79,14 @@ const deliveryState = record<DeliveryState>({
   nextOrdinal: count,
   sentThrough: count,
   inflight: fc.array(
-    record({
-      ordinal: count,
-      phase: fc.constantFrom("awaitingPuback", "awaitingPubrec", "awaitingPubcomp"),
-    }),
+    record<InflightRecord>(
+      {
+        ordinal: count,
+        phase: fc.constantFrom("awaitingPuback", "awaitingPubrec", "awaitingPubcomp"),
+        resend: fc.constant(true as const),
+      },
+      ["resend"],
+    ),
     { maxLength: 4 },
   ),
   receivedQos2: fc.array(packetIdentifier, { maxLength: 4 }),

@@ -66,9 +66,9 @@ export class Client {
     return packet as PacketOf<Type>;
   }
 
-  /** Takes the first packet if one has arrived. */
-  async takeFirst(): Promise<ReceivedPacket | undefined> {
-    return this.untaken.length === 0 ? undefined : this.#inbox.take("packet");
+  /** Takes the first packet, waiting for it if need be. */
+  nextAny(what: string): Promise<ReceivedPacket> {
+    return this.#inbox.take(what, () => true, deadlineMs);
   }
 
   /** Asks, and waits for the answer or the end: by then all that the server sent before is here. */

@@ -61,13 +61,24 @@ export class ScenarioClient {
     return this.#connection?.isClosed === false;
   }
 
+  /** The server waits for the rest of a packet: nothing else can be sent. */
+  get isInsidePacket(): boolean {
+    return this.#rest !== undefined;
+  }
+
   get connection(): Client {
     if (this.#connection === undefined) throw new Error(`${this.name} is not connected`);
     return this.#connection;
   }
 
+  /** Connects anew; without a session at the server nothing of the older one is left here either. */
+  async begin(sessionPresent: boolean, options?: Partial<ConnectPacket>): Promise<void> {
+    if (!sessionPresent) this.#subscriptions.clear();
+    await this.#open(sessionPresent, options);
+  }
+
   /** Connects, and goes on with what was unfinished if the server has the session. */
-  async connect(sessionPresent: boolean, options: Partial<ConnectPacket> = this.#connect): Promise<void> {
+  async #open(sessionPresent: boolean, options: Partial<ConnectPacket> = this.#connect): Promise<void> {
     this.#connect = options;
     this.#connection = await this.#object.open(this.#version, (packet) => this.#record(packet));
     const { closed } = this.#connection;
@@ -87,10 +98,10 @@ export class ScenarioClient {
   async return(): Promise<void> {
     if (this.#hasSession) {
       const { cleanStart: _, ...options } = this.#connect;
-      await this.connect(true, options);
+      await this.#open(true, options);
       return;
     }
-    await this.connect(false);
+    await this.#open(false);
     for (const packet of this.#subscriptions.values()) await this.subscribe(packet);
   }
 
@@ -117,7 +128,14 @@ export class ScenarioClient {
 
   async subscribe(packet: SubscribePacket): Promise<void> {
     for (const { topicFilter } of packet.requests) this.#subscriptions.set(topicFilter, packet);
-    this.connection.send({ ...packet, packetIdentifier: this.#newIdentifier() });
+    const packetIdentifier = this.#newIdentifier();
+    const { requests } = packet;
+    const plain = { noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    this.connection.send({
+      ...packet,
+      packetIdentifier,
+      requests: this.#version === 5 ? requests : requests.map((request) => ({ ...request, ...plain })),
+    });
     await this.connection.next("suback");
   }
 
@@ -147,9 +165,8 @@ export class ScenarioClient {
 
   /** Takes the next packet, which must be of that type, and does not answer it yet. */
   async take(type: ReceivedPacket["type"], payload?: string): Promise<ReceivedPacket> {
-    const packet = await this.connection.takeFirst();
-    if (packet?.type !== type)
-      throw new Error(`${this.name} got ${packet?.type ?? "nothing"} instead of ${type}`);
+    const packet = await this.connection.nextAny(type);
+    if (packet.type !== type) throw new Error(`${this.name} got ${packet.type} instead of ${type}`);
     if (packet.type === "publish" && payload !== undefined && text(packet.payload) !== payload) {
       throw new Error(`${this.name} got "${text(packet.payload)}" instead of "${payload}"`);
     }
@@ -169,9 +186,8 @@ export class ScenarioClient {
   async takeAll(): Promise<boolean> {
     if (!this.isConnected) return false;
     let count = 0;
-    for (let packet = await this.connection.takeFirst(); packet; packet = await this.connection.takeFirst()) {
-      this.#process(packet);
-      count += 1;
+    for (; this.connection.untaken.length > 0; count += 1) {
+      this.#process(await this.connection.nextAny("packet"));
     }
     for (const { type, packetIdentifier } of this.#owed.splice(0)) {
       this.connection.send(responsePacket(type, packetIdentifier));

@@ -1,3 +1,4 @@
+import { vi } from "vitest";
 import type { ProtocolVersion } from "../../src/core/packet.ts";
 import { ScenarioClient, type ClientSetup } from "./scenario-client.ts";
 import { expectNothing, type Step } from "./scenario-steps.ts";
@@ -68,19 +69,20 @@ export class ScenarioRun {
     for (; this.#nextIndex < endIndex; this.#nextIndex += 1) {
       const step = steps[this.#nextIndex] as Step;
       await step.run(this);
-      if (step.isSilent !== true || this.#isAutomatic) await this.#quiesce(step.sender);
+      if (this.#isAutomatic) await this.settle();
+      else if (step.sender !== undefined) await this.#ping([this.client(step.sender)]);
     }
+    await this.settle();
   }
 
   /** Runs the other steps, and checks what came of them all. */
   async finish(): Promise<void> {
     await this.runTo(this.#scenario.steps.length);
-    await this.#quiesce();
     if (this.#isAutomatic) {
       await this.object.advance(graceSec);
-      await this.#quiesce();
+      await this.settle();
     } else {
-      for (const client of this.#clients.values()) if (client.isConnected) expectNothing(client);
+      for (const client of this.#clients.values()) expectNothing(client);
     }
     this.#checkOutcome();
   }
@@ -90,19 +92,23 @@ export class ScenarioRun {
     return !this.object.instruments.isAwake;
   }
 
-  /** All connections are gone: from now on the clients act by themselves. Those that return do so. */
-  async loseSockets(): Promise<void> {
+  /** All connections are about to go; from then on the clients act by themselves. */
+  loseSockets(): void {
     this.#isAutomatic = true;
     for (const [name, client] of this.#clients) {
       if (!client.isConnected) continue;
       client.lose();
       this.#lost.add(name);
     }
+  }
+
+  /** Those who lost their connection come back, unless the scenario says that they don't. */
+  async comeBack(): Promise<void> {
     for (const name of this.#lost) {
       const client = this.client(name);
       if (client.setup.returns !== false) await client.return();
     }
-    await this.#quiesce();
+    await this.settle();
   }
 
   async end(): Promise<void> {
@@ -120,23 +126,24 @@ export class ScenarioRun {
   }
 
   /** Waits until all has arrived; once the clients are automatic, until all is answered. */
-  async #quiesce(sender?: string): Promise<void> {
+  async settle(): Promise<void> {
     const clients = [...this.#clients.values()];
-    if (sender !== undefined) await pingAll([this.client(sender)]);
-    await pingAll(clients);
-    while (this.#isAutomatic) {
-      let isDone = true;
-      for (const client of clients) if (await client.takeAll()) isDone = false;
-      if (isDone) return;
-      await pingAll(clients);
-      await pingAll(clients);
+    for (let isBusy = true; isBusy;) {
+      await this.#ping(clients);
+      await this.#ping(clients);
+      isBusy = false;
+      if (!this.#isAutomatic) return;
+      for (const client of clients) if (await client.takeAll()) isBusy = true;
     }
   }
-}
 
-/** By the answers the server has handled all that was sent, and what it sent before them has arrived. */
-async function pingAll(clients: readonly ScenarioClient[]): Promise<void> {
-  await Promise.all(
-    clients.filter(({ isConnected }) => isConnected).map(({ connection }) => connection.ping()),
-  );
+  /** By the answers the server has handled all that was sent, and what it sent before them has arrived. */
+  async #ping(clients: readonly ScenarioClient[]): Promise<void> {
+    const connected = clients.filter(({ isConnected }) => isConnected);
+    await Promise.all(
+      connected.map((client) =>
+        client.isInsidePacket ? vi.waitUntil(() => !this.canBeEvicted) : client.connection.ping(),
+      ),
+    );
+  }
 }

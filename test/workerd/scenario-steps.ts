@@ -9,7 +9,7 @@ export interface Step {
   readonly title: string;
   /** The client that sends something in this step. */
   readonly sender?: string;
-  /** Nothing is sent: a client only looks at what it has got. */
+  /** Nothing reaches the server: a client only looks at what it has got. */
   readonly isSilent?: boolean;
   run(run: ScenarioRun): Promise<void> | void;
 }
@@ -35,14 +35,26 @@ function stepOf(
   };
 }
 
+/** A client looks at what it has got; left out once a fault has cut the connections. */
+function silentStep(name: string, title: string, run: (run: ScenarioRun) => Promise<unknown>): Step {
+  return {
+    title: `${name} ${title}`,
+    isSilent: true,
+    run: async (scenario) => {
+      if (!scenario.isAutomatic) await run(scenario);
+    },
+  };
+}
+
 export function connects(name: string, sessionPresent = false, options?: Partial<ConnectPacket>): Step {
   return {
     title: `${name} connects`,
+    sender: name,
     run: (run) => {
       const client = run.client(name);
       return run.isAutomatic && client.setup.returns === false && run.wasLost(name)
         ? undefined
-        : client.connect(sessionPresent, options);
+        : client.begin(sessionPresent, options);
     },
   };
 }
@@ -91,8 +103,7 @@ export const publishesRest = (name: string): Step =>
   stepOf(name, "publishes the rest", (client) => client.publishRest());
 
 export function takes(name: string, type: ReceivedPacket["type"], payload?: string): Step {
-  const step = stepOf(name, `takes ${type} ${payload ?? ""}`, (client) => client.take(type, payload), true);
-  return { ...step, isSilent: true };
+  return silentStep(name, `takes ${type} ${payload ?? ""}`, (run) => run.client(name).take(type, payload));
 }
 
 export function answers(name: string, type: "puback" | "pubrec" | "pubrel" | "pubcomp"): Step {
@@ -136,7 +147,10 @@ export function isSentAway(name: string, reasonCode: number): Step {
 }
 
 export function hasNothing(name: string): Step {
-  return { ...stepOf(name, "has got nothing more", (client) => expectNothing(client), true), isSilent: true };
+  return silentStep(name, "has got nothing more", async (run) => {
+    await run.settle();
+    expectNothing(run.client(name));
+  });
 }
 
 export function expectNothing({ name, isConnected, connection }: ScenarioClient): void {

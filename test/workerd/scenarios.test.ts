@@ -41,11 +41,12 @@ describe("nothing is lost when the object is evicted and the sockets with it bef
     const failures = await disturb(scenario, version, async (run, reached) => {
       await reached;
       if (!run.canBeEvicted) return false;
+      run.loseSockets();
       await run.object.evict("lost");
       // The alarm of the new life comes before the clients: after them in the runs with an abort.
       await run.object.stub.wake();
       await run.object.advance(0);
-      await run.loseSockets();
+      await run.comeBack();
       await run.finish();
       await run.end();
       return true;
@@ -63,8 +64,9 @@ describe("nothing is lost when the object is aborted before any step", () => {
       arrivals.push(reached);
       await reached;
       abort ??= Promise.all(arrivals).then(() => abortAllDurableObjects());
+      run.loseSockets();
       await abort;
-      await run.loseSockets();
+      await run.comeBack();
       await run.finish();
       await run.end();
       return true;

@@ -3,6 +3,7 @@ import type { ConnackPacket, ConnectPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
+import { topicRefusalOf } from "../topic.ts";
 import type { Connection } from "./connection.ts";
 import { detach, endSession, hangUp } from "./disconnecting.ts";
 
@@ -71,6 +72,10 @@ function refusalOf(
       reasonString: "No such Authentication Method",
     };
   }
+  const willRefusal = packet.will && topicRefusalOf(packet.will.topicName, limits);
+  if (willRefusal !== undefined) {
+    return { reasonCode: willRefusal, reasonString: "The Will Topic is not open to clients" };
+  }
   const takesOver = sessions.find(clientId)?.connection !== undefined;
   if (!takesOver && sessions.connectedCount >= limits.connectionsMax) {
     return { reasonCode: ReasonCode.ServerBusy, reasonString: "Too many connections" };
@@ -119,7 +124,7 @@ function attach(
   session.willDueAtMs = undefined;
   session.will = packet.will;
   if (!session.isPersistent) session.outbound.leaveLogWhenEmpty();
-  session.attachedBoot = session.needsRow ? context.claimBoot() : 0;
+  session.attachedBoot = 0;
   context.sessions.saveRow(session);
   context.clock.watchConnection(connection);
   return { session, sessionPresent: found !== undefined };

@@ -2,6 +2,7 @@ import type { ApplicationMessage, PublishPacket, PublishResponsePacket } from ".
 import { ReasonCode } from "../reason-code.ts";
 import { isFailure } from "../reason-code.ts";
 import { toPublication } from "../publication.ts";
+import { topicRefusalOf } from "../topic.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { Connection } from "./connection.ts";
@@ -121,9 +122,8 @@ function publish(
   message: ApplicationMessage,
   nowMs: number,
 ): ReasonCode {
-  const { limits } = context.config;
-  if (message.topicName.startsWith("$SYS")) return ReasonCode.NotAuthorized;
-  if (levelCount(message.topicName) > limits.topicLevelsMax) return ReasonCode.TopicNameInvalid;
+  const refusal = topicRefusalOf(message.topicName, context.config.limits);
+  if (refusal !== undefined) return refusal;
   const publication = toPublication(message, nowMs);
   if (message.retain && !context.owners.acceptsRetained(publication)) return ReasonCode.QuotaExceeded;
   const { matchedCount } = context.owners.publish(publication, session.clientId, nowMs);
@@ -134,10 +134,4 @@ function acknowledge(context: ShardContext, connection: Connection, packet: Publ
   if (connection.isClosed) return;
   context.output.changed.add(connection);
   context.output.acknowledge(connection, packet, context.mustCommit);
-}
-
-function levelCount(topic: string): number {
-  let count = 1;
-  for (let index = topic.indexOf("/"); index >= 0; index = topic.indexOf("/", index + 1)) count += 1;
-  return count;
 }

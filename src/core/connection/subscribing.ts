@@ -3,7 +3,7 @@ import { isFailure, ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
-import { levelsOf, parseSharedFilter } from "../topic.ts";
+import { levelCountOf, parseSharedFilter } from "../topic.ts";
 import type { Connection } from "./connection.ts";
 
 /** What was granted for one Topic Filter. */
@@ -78,14 +78,14 @@ function refusalOf(
 ): ReasonCode | undefined {
   const { subscriptionsPerSessionMax, topicLevelsMax } = config.limits;
   if (parseSharedFilter(topicFilter) !== undefined) return ReasonCode.SharedSubscriptionsNotSupported;
-  if (levelsOf(topicFilter).length > topicLevelsMax) return ReasonCode.TopicFilterInvalid;
+  if (levelCountOf(topicFilter) > topicLevelsMax) return ReasonCode.TopicFilterInvalid;
   const isNew = !session.subscriptions.has(topicFilter);
   if (isNew && session.subscriptions.size >= subscriptionsPerSessionMax) return ReasonCode.QuotaExceeded;
   return undefined;
 }
 
 function answer(
-  { output, sessions }: ShardContext,
+  { clock, output, sessions }: ShardContext,
   connection: Connection,
   type: "suback" | "unsuback",
   packetIdentifier: number,
@@ -93,6 +93,7 @@ function answer(
 ): void {
   output.changed.add(connection);
   if (sessions.hasChangedRows) {
+    clock.watchConnection(connection);
     output.holdAfterCommit(connection, { type, packetIdentifier, reasonCodes });
   } else {
     output.send(connection, { type, packetIdentifier, reasonCodes });

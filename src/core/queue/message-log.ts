@@ -163,6 +163,24 @@ export class MessageLog {
     }
   }
 
+  /** Takes in a newer delivery state of the session: what it says is done needs no keeping. */
+  reconcile(session: LogSession, restoreState: () => void): void {
+    const pending: { segment: Segment; ordinal: number; sizeBytes: number }[] = [];
+    for (const segment of this.#segments.values()) {
+      for (const { targets, sizeBytes } of this.#head(segment).messages) {
+        for (const { sessionNumber, ordinal } of targets) {
+          const isOurs = sessionNumber === session.sessionNumber && session.isPending(ordinal);
+          if (isOurs) pending.push({ segment, ordinal, sizeBytes });
+        }
+      }
+    }
+    restoreState();
+    for (const { segment, ordinal, sizeBytes } of pending) {
+      if (session.isPending(ordinal)) session.onFound(ordinal, segment, sizeBytes);
+      else this.release(segment);
+    }
+  }
+
   /**
    * Messages for the session after `ordinal`, in order: at least one if any is in the log, and no more than the
    * limits say. `fromSeq` is a segment not after the first of them.

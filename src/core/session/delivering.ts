@@ -68,7 +68,8 @@ export class Delivering {
   replayDelayMs(): number | undefined {
     let delayMs: number | undefined;
     for (const { connection, outbound } of this.#replaying) {
-      if (connection === undefined || outbound.waitingCount >= replayWaitingMax) continue;
+      if (connection === undefined || (outbound.isVolatile && outbound.waitingCount >= replayWaitingMax))
+        continue;
       if (!this.#sockets.isFull(connection.connectionId)) return 0;
       delayMs = replayRetryMs;
     }
@@ -120,11 +121,6 @@ export class Delivering {
     }
   }
 
-  /** The session's messages go on after the next commit. */
-  awaitCommit(session: Session): void {
-    this.#awaitCommit.add(session);
-  }
-
   /** The log has been written: the sessions that waited for it go on. */
   pumpCommitted(nowMs: number): void {
     const sessions = [...this.#awaitCommit];
@@ -151,6 +147,19 @@ export class Delivering {
     session.replays.push({ subscription, topicNames: paced, position: 0 });
     this.#replaying.add(session);
     this.#stepReplays(session, owners, nowMs);
+  }
+
+  /** What waits in memory goes to the log, retained messages that are still to come included. */
+  spill(session: Session, owners: TopicOwners, nowMs: number): void {
+    session.outbound.moveToLog();
+    for (const { subscription, topicNames, position } of session.replays.splice(0)) {
+      for (const topicName of topicNames.slice(position)) {
+        const publication = owners.retained(topicName, nowMs);
+        if (publication !== undefined) this.#deliverRetained(session, subscription, publication, nowMs);
+      }
+    }
+    this.#replaying.delete(session);
+    this.#awaitCommit.add(session);
   }
 
   /** The next turn of one session. */
@@ -209,7 +218,8 @@ export class Delivering {
   }
 
   #mustPause(session: Session, connection: Connection): boolean {
-    return session.outbound.waitingCount >= replayWaitingMax || this.#sockets.isFull(connection.connectionId);
+    const { isVolatile, waitingCount } = session.outbound;
+    return (isVolatile && waitingCount >= replayWaitingMax) || this.#sockets.isFull(connection.connectionId);
   }
 
   #deliverRetained(

@@ -37,7 +37,7 @@ export class Session implements LogSession {
   isOver = false;
   /** Storage has a row for the session. */
   hasRow = false;
-  /** The boot of the present connection as the row tells it; 0 when it tells of none. */
+  /** The boot under which a connection was attached; 0 when it was detached by more than a reset. */
   attachedBoot = 0;
   detachedAtMs: number | undefined;
   will: WillMessage | undefined;

@@ -32,6 +32,8 @@ export class Sessions implements Subscribers {
   readonly #limits: Limits;
   readonly #counters: Counters;
   readonly #delivering: Delivering;
+  /** The number of the object's present life, for a row that is about to be written. */
+  readonly #claimBoot: () => number;
   readonly #byClientId = new Map<string, Session>();
   readonly #byNumber = new Map<number, Session>();
   readonly #tree = new TopicTree<Subscribed>();
@@ -46,12 +48,14 @@ export class Sessions implements Subscribers {
     limits: Limits,
     counters: Counters,
     delivering: Delivering,
+    claimBoot: () => number,
   ) {
     this.#storage = storage;
     this.#log = log;
     this.#limits = limits;
     this.#counters = counters;
     this.#delivering = delivering;
+    this.#claimBoot = claimBoot;
   }
 
   get size(): number {
@@ -134,6 +138,7 @@ export class Sessions implements Subscribers {
   takeChangedRows(): Map<string, SessionRecord | undefined> {
     const rows = new Map<string, SessionRecord | undefined>();
     for (const [clientId, session] of this.#changedRows) {
+      if (session?.connection !== undefined) session.attachedBoot = this.#claimBoot();
       rows.set(clientId, session?.record(this.#log.nextSeq));
       const owner = session ?? this.#byClientId.get(clientId);
       if (owner !== undefined) owner.hasRow = session !== undefined;
@@ -182,6 +187,13 @@ export class Sessions implements Subscribers {
     else this.#changedRows.delete(session.clientId);
   }
 
+  /** A socket that was closing when the others were loaded, and has an event after all. */
+  reattachLate(connection: Connection, client: AttachedClient): void {
+    const session = this.#byClientId.get(client.clientId);
+    const isOvertaken = session !== undefined && session.incarnation > client.incarnation;
+    if (!isOvertaken && session?.connection === undefined) this.#reattach(connection, client);
+  }
+
   #add(clientId: string, sessionNumber: number, logged: boolean): Session {
     const session = new Session({
       clientId,
@@ -227,7 +239,7 @@ export class Sessions implements Subscribers {
       this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
     this.connect(session, connection);
-    session.restoreState(client.deliveryState);
+    this.#log.reconcile(session, () => session.restoreState(client.deliveryState));
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);

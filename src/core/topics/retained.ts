@@ -43,13 +43,14 @@ export class Retained {
     return false;
   }
 
-  /** Sets or, with a zero-length payload, clears the topic's retained message ([MQTT-3.3.1-6]). */
+  /** Sets or, with a zero-length payload, clears the topic's retained message ([MQTT-3.3.1-6]); if there is room. */
   store(publication: Publication): void {
     const { topicName, payload } = publication.message;
     if (payload.length === 0) {
       this.#clear(topicName);
       return;
     }
+    if (!this.accepts(publication.message)) return;
     const { expiresAtMs } = publication;
     this.#index().set(topicName, { topicName, ...(expiresAtMs !== undefined && { expiresAtMs }) });
     this.#unwritten.set(topicName, publication);
