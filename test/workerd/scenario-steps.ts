@@ -153,9 +153,9 @@ export function hasNothing(name: string): Step {
   });
 }
 
-export function expectNothing({ name, isConnected, connection }: ScenarioClient): void {
-  if (!isConnected || connection.untaken.length === 0) return;
-  throw new Error(`${name} got more: ${connection.untaken.map(({ type }) => type).join()}`);
+export function expectNothing(client: ScenarioClient): void {
+  if (!client.isConnected || client.connection.untaken.length === 0) return;
+  throw new Error(`${client.name} got more: ${client.connection.untaken.map(({ type }) => type).join()}`);
 }
 
 /** Time goes by; alarms run when they are due. */
