@@ -84,3 +84,13 @@ export function encodeUtf8Into(text: string, sizeBytes: number, target: Uint8Arr
   }
   for (let index = 0; index < sizeBytes; index++) target[offset + index] = text.charCodeAt(index);
 }
+
+/** Whether `bytes` are well-formed UTF-8. A payload, unlike a string, may hold U+0000 (section 3.3.2.3.2). */
+export function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    decoder.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

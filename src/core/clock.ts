@@ -14,6 +14,8 @@ export class Clock {
   readonly #sessions = new DueTimes<Session>((session) => session.dueAtMs);
   readonly #incomplete = new DueTimes<Connection>((connection) => connection.incompleteDueAtMs);
   readonly #volatile = new DueTimes<Session>(volatileDueOf);
+  /** When the topics of the server are published next; undefined while nobody is subscribed to them. */
+  serverTopicsDueAtMs: number | undefined;
   #armedAtMs: number | undefined;
   #firedAtMs = -Infinity;
 
@@ -74,7 +76,11 @@ export class Clock {
   /** Arms the alarm if something is due before it. */
   arm(nowMs: number, output: Output): void {
     const sessionDueAtMs = this.#sessions.earliestMs() ?? Infinity;
-    const dueAtMs = Math.min(sessionDueAtMs, this.#keepAlive.earliestMs() ?? Infinity);
+    const dueAtMs = Math.min(
+      sessionDueAtMs,
+      this.#keepAlive.earliestMs() ?? Infinity,
+      this.serverTopicsDueAtMs ?? Infinity,
+    );
     if (dueAtMs === Infinity) return;
     const latestMs = dueAtMs + Times.alarmSlipMs;
     if (this.#armedAtMs !== undefined && this.#armedAtMs <= latestMs) return;
@@ -85,11 +91,12 @@ export class Clock {
   }
 }
 
-/** Keep alive; and without one, a look within the hour at a connection whose session has a row. */
+/** Keep alive; and at least every hour a look at a connection whose session has a row. */
 function alarmDueOf(connection: Connection): number | undefined {
   if (connection.isClosed) return undefined;
-  if (connection.keepAliveDueAtMs !== undefined) return connection.keepAliveDueAtMs;
-  return connection.session?.needsRow === true ? connection.lastSeenAtMs + Times.alarmHorizonMs : undefined;
+  const { keepAliveDueAtMs, session, lastSeenAtMs, lookedAtMs } = connection;
+  if (session?.needsRow !== true) return keepAliveDueAtMs;
+  return Math.min(keepAliveDueAtMs ?? Infinity, Math.max(lastSeenAtMs, lookedAtMs) + Times.alarmHorizonMs);
 }
 
 function volatileDueOf(session: Session): number | undefined {

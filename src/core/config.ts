@@ -1,3 +1,4 @@
+import type { AuthenticationMethod } from "./authentication.ts";
 import type { Delivery, ProtocolVersion } from "./packet.ts";
 import type { Limits } from "./limits.ts";
 
@@ -8,6 +9,12 @@ export interface CoreConfig {
   readonly flushesPerSecMax: number;
   /** Exact size of an encoded PUBLISH, for clients with a Maximum Packet Size. */
   readonly publishSizeBytes: (delivery: Delivery, protocolVersion: ProtocolVersion) => number;
+  /** Whether bytes are well-formed UTF-8. */
+  readonly isUtf8: (bytes: Uint8Array) => boolean;
+  /** By name; an unknown one is refused with 0x8C. */
+  readonly authenticationMethods: ReadonlyMap<string, AuthenticationMethod>;
+  /** Of the broker, for `$SYS`. */
+  readonly version: string;
 }
 
 /** Flushes that may come at once after a quiet time. */

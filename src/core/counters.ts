@@ -1,3 +1,5 @@
+import type { ReasonCode } from "./reason-code.ts";
+
 /** What happened since the shard was constructed. Plain numbers, so that counting costs nothing. */
 export class Counters {
   messagesReceived = 0;
@@ -10,7 +12,21 @@ export class Counters {
   /** Messages not sent because they exceed the client's Maximum Packet Size ([MQTT-3.1.2-25]). */
   droppedTooLarge = 0;
   retainedRefused = 0;
-  connectionsRefused = 0;
-  protocolFaults = 0;
-  handlerErrors = 0;
+  sessionsExpired = 0;
+  /** By Reason Code: connections, messages and subscriptions refused. */
+  readonly refusals = new Map<ReasonCode, number>();
+
+  countRefusal(reasonCode: ReasonCode): void {
+    this.refusals.set(reasonCode, (this.refusals.get(reasonCode) ?? 0) + 1);
+  }
+
+  get refusedCount(): number {
+    let total = 0;
+    for (const count of this.refusals.values()) total += count;
+    return total;
+  }
+
+  get droppedCount(): number {
+    return this.droppedQueueFull + this.droppedExpired + this.droppedSlowConsumer + this.droppedTooLarge;
+  }
 }

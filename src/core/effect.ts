@@ -53,6 +53,8 @@ export interface AttachedClient {
   readonly receiveMaximum: number;
   readonly maximumPacketSizeBytes?: number;
   readonly problemInformation: boolean;
+  readonly topicAliasMaximum: number;
+  readonly authenticationMethod?: string;
   readonly topicAliases: readonly (readonly [topicAlias: number, topicName: string])[];
   readonly sessionNumber: number;
   readonly deliveryState: DeliveryState;

@@ -1,11 +1,32 @@
+import type { QoS } from "./packet.ts";
+
 /** Every bound of a shard, with its unit in the name. Past one: the specification's Reason Code and a counter. */
 export interface Limits {
   /** Largest MQTT packet accepted; announced as Maximum Packet Size. */
   readonly maximumPacketSizeBytes: number;
   /** QoS 1 and 2 PUBLISHes a client may have unacknowledged; announced as Receive Maximum. */
   readonly receiveMaximum: number;
+  /** The same for QoS 2 messages of 3.x clients, whom nobody can tell; one more closes the connection. */
+  readonly receivedQos2Max: number;
   /** Topic Aliases a client may set; announced as Topic Alias Maximum. */
   readonly topicAliasMaximum: number;
+  /** Topic Aliases the server sets for a client that takes so many. */
+  readonly outboundTopicAliasMaximum: number;
+  /** Announced as Maximum QoS when below 2. */
+  readonly maximumQos: QoS;
+  /** Announced, each, when false; what uses it is then refused. */
+  readonly retainAvailable: boolean;
+  readonly wildcardSubscriptionAvailable: boolean;
+  readonly sharedSubscriptionAvailable: boolean;
+  readonly subscriptionIdentifiersAvailable: boolean;
+  /** Payloads that claim to be UTF-8 are checked (0x99). */
+  readonly validatesPayloadFormat: boolean;
+  /** Longest Session Expiry Interval; a longer one is answered with this one. */
+  readonly sessionExpiryIntervalSecMax: number;
+  /** How often `$SYS` is published to those who are subscribed to it. */
+  readonly serverTopicsIntervalSec: number;
+  /** Where clients are sent when there is no room for them (Server Reference); absent: nowhere. */
+  readonly serverReference?: string;
   /** All Topic Names behind the aliases of one connection (they must fit a socket's attachment). */
   readonly topicAliasBytesMax: number;
   /** QoS 1 and 2 messages in flight to one client, whatever larger Receive Maximum it announced. */
@@ -33,7 +54,17 @@ export interface QueueLimits {
 export const defaultLimits: Limits = {
   maximumPacketSizeBytes: 256 * 1024,
   receiveMaximum: 100,
+  receivedQos2Max: 500,
   topicAliasMaximum: 10,
+  outboundTopicAliasMaximum: 32,
+  maximumQos: 2,
+  retainAvailable: true,
+  wildcardSubscriptionAvailable: true,
+  sharedSubscriptionAvailable: true,
+  subscriptionIdentifiersAvailable: true,
+  validatesPayloadFormat: true,
+  sessionExpiryIntervalSecMax: 0xffffffff,
+  serverTopicsIntervalSec: 60,
   topicAliasBytesMax: 4096,
   inflightMessagesMax: 100,
   keepAliveSecMax: 3600,
@@ -65,7 +96,7 @@ export const Times = {
   /** Waiting messages of a session without a row are held in memory, and the shard awake, this long. */
   memoryQueueMs: 30_000,
   /** Precision of the last-seen time in a socket's attachment. */
-  lastSeenStepMs: 2_000,
+  lastSeenStepMs: 500,
 } as const;
 
 /** Acknowledgements of one session after which its state is written, lazily or not. */

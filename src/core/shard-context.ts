@@ -17,6 +17,8 @@ export interface ShardContext {
   readonly sessions: Sessions;
   readonly delivering: Delivering;
   readonly owners: TopicOwners;
+  /** Reads what a sleep has made the shard forget; does nothing when it knows. */
+  load(nowMs: number): void;
   /** Something has to be written before acknowledgements may leave. */
   readonly mustCommit: boolean;
 }

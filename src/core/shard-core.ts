@@ -3,33 +3,33 @@ import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
 import { Counters } from "./counters.ts";
-import { handlePuback, handlePubcomp, handlePubrec } from "./connection/acknowledging.ts";
-import { handleConnect, refuse } from "./connection/connecting.ts";
 import { Connection } from "./connection/connection.ts";
-import { detach, disconnect, handleDisconnect, hangUp } from "./connection/disconnecting.ts";
-import { handlePublish, handlePubrel } from "./connection/publishing.ts";
-import { handleSubscribe, handleUnsubscribe } from "./connection/subscribing.ts";
+import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { handlePacket, refuseBytes } from "./connection/receiving.ts";
 import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
-import type { Fault, Input } from "./input.ts";
+import type { Traffic } from "./figures.ts";
+import { figuresOf } from "./figures.ts";
+import type { Input } from "./input.ts";
 import { Output } from "./output.ts";
-import type { ClientPacket } from "./packet.ts";
 import { MessageLog } from "./queue/message-log.ts";
 import { ReasonCode } from "./reason-code.ts";
 import type { SocketBuffers } from "./session/delivering.ts";
 import { Delivering } from "./session/delivering.ts";
-import type { Session } from "./session/session.ts";
 import { Sessions } from "./session/sessions.ts";
 import type { ShardContext } from "./shard-context.ts";
 import type { ShardStorage, WriteSet } from "./storage-port.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { LocalTopicOwner } from "./topics/topic-owner.ts";
 import { Retained } from "./topics/retained.ts";
+import type { ServerFigures } from "./topics/server-topics.ts";
+import { ServerTopics } from "./topics/server-topics.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export interface ShardPorts {
   readonly storage: ShardStorage;
   readonly connections: SurvivingConnections;
   readonly sockets: SocketBuffers;
+  readonly traffic: Traffic;
   /** Client Identifiers whose due work failed too often; it is left alone. */
   readonly quarantined: ReadonlySet<string>;
 }
@@ -49,10 +49,12 @@ export class ShardCore implements ShardContext {
   readonly owners: LocalTopicOwner;
   readonly #ports: ShardPorts;
   readonly #retained: Retained;
+  readonly #serverTopics: ServerTopics;
   readonly #flushes: TokenBucket;
   readonly #connections = new Map<string, Connection>();
   readonly #boot = new Boot();
   readonly #upkeep: Upkeep;
+  #startedAtMs = 0;
   #isLoaded = false;
   /** Work was found at the start. The event that woke the object may be the alarm for it, so arming waits for that. */
   #wantsAlarm = false;
@@ -68,9 +70,10 @@ export class ShardCore implements ShardContext {
       this.#boot.claim(),
     );
     this.#retained = new Retained(ports.storage, config.limits, this.counters);
-    this.owners = new LocalTopicOwner(this.#retained, this.sessions);
+    this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
+    this.owners = new LocalTopicOwner(this.#retained, this.#serverTopics, this.sessions);
     this.#flushes = new TokenBucket(config.flushesPerSecMax, flushBurst);
-    this.#upkeep = new Upkeep(this, this.#boot, ports.quarantined);
+    this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
   }
 
@@ -101,6 +104,7 @@ export class ShardCore implements ShardContext {
       this.clock.armNow(nowMs, this.output);
     }
     if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
+    this.#watchServerTopics(nowMs);
     this.clock.arm(nowMs, this.output);
     return this.output.take();
   }
@@ -122,7 +126,7 @@ export class ShardCore implements ShardContext {
   #dispatch(input: Input, nowMs: number): void {
     switch (input.type) {
       case "start":
-        return this.#start(input);
+        return this.#start(input, nowMs);
       case "open":
         return this.#open(input, nowMs);
       case "receive":
@@ -141,7 +145,8 @@ export class ShardCore implements ShardContext {
   }
 
   /** Without sockets the object was reset or everybody had left: sessions that never detached lost their connection. */
-  #start(input: Input & { type: "start" }): void {
+  #start(input: Input & { type: "start" }, nowMs: number): void {
+    this.#startedAtMs = nowMs;
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
     this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
     // Sockets whose alarm is gone (it failed too often) are in need of one as well.
@@ -166,10 +171,10 @@ export class ShardCore implements ShardContext {
     if (connection === undefined) return;
     for (const packet of input.packets) {
       connection.lastSeenAtMs = nowMs;
-      this.#handlePacket(connection, packet, nowMs);
+      handlePacket(this, connection, packet, nowMs);
       if (connection.isClosed) break;
     }
-    if (input.fault !== undefined && !connection.isClosed) this.#refuseBytes(connection, input.fault, nowMs);
+    if (input.fault !== undefined && !connection.isClosed) refuseBytes(this, connection, input.fault, nowMs);
     if (connection.isClosed) {
       this.#connections.delete(connection.connectionId);
       return;
@@ -187,77 +192,10 @@ export class ShardCore implements ShardContext {
     }
   }
 
-  #handlePacket(connection: Connection, packet: ClientPacket, nowMs: number): void {
-    if (packet.type === "pingreq") {
-      this.output.send(connection, { type: "pingresp" });
-      return;
-    }
-    this.#load(nowMs);
-    if (packet.type === "connect") {
-      handleConnect(this, connection, packet, nowMs);
-      return;
-    }
-    const { session } = connection;
-    if (session === undefined) {
-      disconnect(this, connection, ReasonCode.ProtocolError, "The first packet is not CONNECT", nowMs);
-      return;
-    }
-    this.#handleSessionPacket(connection, session, packet, nowMs);
-  }
-
-  #handleSessionPacket(
-    connection: Connection,
-    session: Session,
-    packet: Exclude<ClientPacket, { type: "connect" | "pingreq" }>,
-    nowMs: number,
-  ): void {
-    switch (packet.type) {
-      case "publish":
-        return handlePublish(this, connection, session, packet, nowMs);
-      case "puback":
-        return handlePuback(this, session, packet.packetIdentifier, nowMs);
-      case "pubrec":
-        return handlePubrec(this, connection, session, packet, nowMs);
-      case "pubrel":
-        return handlePubrel(this, connection, session, packet.packetIdentifier);
-      case "pubcomp":
-        return handlePubcomp(this, session, packet.packetIdentifier, nowMs);
-      case "subscribe":
-        return handleSubscribe(this, connection, session, packet, nowMs);
-      case "unsubscribe":
-        return handleUnsubscribe(this, connection, session, packet);
-      case "disconnect":
-        return handleDisconnect(this, connection, session, packet, nowMs);
-      case "auth":
-        // [MQTT-4.12.0-6] No exchange is open: CONNECT with an Authentication Method was refused.
-        return disconnect(
-          this,
-          connection,
-          ReasonCode.ProtocolError,
-          "No authentication is under way",
-          nowMs,
-        );
-    }
-  }
-
-  #refuseBytes(connection: Connection, fault: Fault, nowMs: number): void {
-    this.counters.protocolFaults += 1;
-    const { reasonCode, reasonString, protocolVersion, closeCode } = fault;
-    if (connection.client !== undefined) {
-      this.#load(nowMs);
-      hangUp(this, connection, reasonCode, reasonString, closeCode);
-      detach(this, connection, nowMs);
-    } else if (protocolVersion === 5 || (protocolVersion !== undefined && hasReturnCode(reasonCode))) {
-      refuse(this, connection, protocolVersion, { reasonCode, reasonString });
-    } else {
-      this.output.close(connection, closeCode ?? 1002, reasonString);
-    }
-  }
-
   #closed(connectionId: string, nowMs: number): void {
     const connection = this.#connection(connectionId);
     if (connection === undefined) return;
-    if (connection.client !== undefined) this.#load(nowMs);
+    if (connection.client !== undefined) this.load(nowMs);
     detach(this, connection, nowMs);
     this.output.changed.delete(connection);
     this.#connections.delete(connectionId);
@@ -269,7 +207,7 @@ export class ShardCore implements ShardContext {
       one;
       one = this.clock.takeIncompleteConnection(nowMs)
     ) {
-      if (one.client !== undefined) this.#load(nowMs);
+      if (one.client !== undefined) this.load(nowMs);
       const reasonString = one.client === undefined ? "No CONNECT" : "A packet was not completed";
       disconnect(this, one, ReasonCode.MalformedPacket, reasonString, nowMs);
     }
@@ -285,14 +223,14 @@ export class ShardCore implements ShardContext {
 
   #alarm(nowMs: number): void {
     this.#wantsAlarm = false;
-    this.#load(nowMs);
+    this.load(nowMs);
     this.#upkeep.run(this.#connections.values(), nowMs);
     this.#dropClosed();
   }
 
   /** Sessions stay attached in their rows: the next start treats them as lost by a reset, with grace for the Wills. */
   #drain(nowMs: number): void {
-    this.#load(nowMs);
+    this.load(nowMs);
     for (const connection of this.#connections.values()) {
       hangUp(this, connection, ReasonCode.ServerShuttingDown, "The server is shutting down");
       if (connection.session !== undefined) this.sessions.disconnect(connection.session);
@@ -321,7 +259,7 @@ export class ShardCore implements ShardContext {
   }
 
   /** Everything that sleeping forgot. */
-  #load(nowMs: number): void {
+  load(nowMs: number): void {
     if (this.#isLoaded) return;
     const survivors: [Connection, AttachedClient][] = [];
     for (const [connectionId, attachment] of this.#ports.connections.list()) {
@@ -335,6 +273,27 @@ export class ShardCore implements ShardContext {
     for (const session of this.sessions) this.clock.watchSession(session);
     for (const connection of this.#connections.values()) this.clock.watchConnection(connection);
     for (const [{ session }] of survivors) if (session !== undefined) this.delivering.pump(session, nowMs);
+  }
+
+  #figures(nowMs: number): ServerFigures {
+    const { config, counters, sessions, log } = this;
+    const { version } = config;
+    const { traffic } = this.#ports;
+    const sources = {
+      version,
+      startedAtMs: this.#startedAtMs,
+      counters,
+      sessions,
+      log,
+      retained: this.#retained,
+    };
+    return figuresOf({ ...sources, traffic }, nowMs);
+  }
+
+  /** `$SYS` costs nothing while nobody is subscribed to it. */
+  #watchServerTopics(nowMs: number): void {
+    if (!this.sessions.isWatched) this.clock.serverTopicsDueAtMs = undefined;
+    else this.clock.serverTopicsDueAtMs ??= nowMs + this.config.limits.serverTopicsIntervalSec * 1000;
   }
 
   get #hasUrgentRows(): boolean {
@@ -383,11 +342,4 @@ export class ShardCore implements ShardContext {
     }
     this.output.changed.clear();
   }
-}
-
-/** Reasons that MQTT 3.1.1 has a CONNACK return code for, among those of unreadable CONNECTs. */
-function hasReturnCode(reasonCode: ReasonCode): boolean {
-  return (
-    reasonCode === ReasonCode.UnsupportedProtocolVersion || reasonCode === ReasonCode.ClientIdentifierNotValid
-  );
 }

@@ -30,6 +30,8 @@ export interface InflightRecord {
 export interface DeliveryState {
   readonly nextOrdinal: number;
   readonly sentThrough: number;
+  /** Set when deliveries above `sentThrough` may have reached the client before a reset. */
+  readonly dupThrough?: number;
   readonly inflight: readonly InflightRecord[];
   /** Packet Identifiers of inbound QoS 2 messages between PUBREC and PUBREL. */
   readonly receivedQos2: readonly number[];
@@ -61,6 +63,8 @@ export interface LogTarget {
   readonly qos: Exclude<QoS, 0>;
   readonly retain: boolean;
   readonly subscriptionIdentifiers?: readonly number[];
+  /** The Shared Subscription by which the session was chosen. */
+  readonly sharedFilter?: string;
 }
 
 /** The small part of a segment: for whom its messages are, without the messages. */

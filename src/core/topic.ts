@@ -1,12 +1,7 @@
-import type { Limits } from "./limits.ts";
-import { ReasonCode } from "./reason-code.ts";
-
 /** Topic Names and Topic Filters: levels, matching and the Shared Subscription form (section 4.7 and 4.8). */
 
-/** Why clients may not publish to the topic; undefined when they may. `$SYS` is the server's own. */
-export function topicRefusalOf(topicName: string, { topicLevelsMax }: Limits): ReasonCode | undefined {
-  if (topicName === "$SYS" || topicName.startsWith("$SYS/")) return ReasonCode.NotAuthorized;
-  return levelCountOf(topicName) > topicLevelsMax ? ReasonCode.TopicNameInvalid : undefined;
+export function hasWildcard(topicFilter: string): boolean {
+  return topicFilter.includes("+") || topicFilter.includes("#");
 }
 
 export function levelCountOf(topic: string): number {

@@ -4,6 +4,7 @@ import { disconnect, endSession, publishWill } from "./connection/disconnecting.
 import { Times } from "./limits.ts";
 import { ReasonCode } from "./reason-code.ts";
 import type { Session } from "./session/session.ts";
+import type { ServerTopics } from "./topics/server-topics.ts";
 import type { ShardContext } from "./shard-context.ts";
 
 /** Sessions and connections that one alarm looks after; the next one follows at once. */
@@ -13,12 +14,19 @@ const pageCount = 200;
 export class Upkeep {
   readonly #context: ShardContext;
   readonly #boot: Boot;
+  readonly #serverTopics: ServerTopics;
   readonly #quarantined: ReadonlySet<string>;
   #clientIdInHand: string | undefined;
 
-  constructor(context: ShardContext, boot: Boot, quarantined: ReadonlySet<string>) {
+  constructor(
+    context: ShardContext,
+    boot: Boot,
+    serverTopics: ServerTopics,
+    quarantined: ReadonlySet<string>,
+  ) {
     this.#context = context;
     this.#boot = boot;
+    this.#serverTopics = serverTopics;
     this.#quarantined = quarantined;
   }
 
@@ -45,6 +53,13 @@ export class Upkeep {
       this.#inHand(session.clientId, () => this.#attendTo(session, nowMs));
     }
     if (left === 0) clock.armNow(nowMs, output);
+    if ((clock.serverTopicsDueAtMs ?? Infinity) <= nowMs) this.#publishServerTopics(nowMs);
+  }
+
+  #publishServerTopics(nowMs: number): void {
+    const { clock, config, sessions } = this.#context;
+    clock.serverTopicsDueAtMs = nowMs + config.limits.serverTopicsIntervalSec * 1000;
+    for (const publication of this.#serverTopics.readAll(nowMs)) sessions.deliver(publication, "", nowMs);
   }
 
   /** Whoever's work throws is known by {@link clientIdInHand}, and left alone after some tries. */
@@ -56,9 +71,9 @@ export class Upkeep {
   }
 
   #endSilence(connection: Connection, nowMs: number): void {
-    if (connection.keepAliveDueAtMs === undefined) {
-      // No Keep Alive: only the alarm is kept going.
-      connection.lastSeenAtMs = nowMs;
+    if ((connection.keepAliveDueAtMs ?? Infinity) > nowMs) {
+      // Only the alarm is to be kept going.
+      connection.lookedAtMs = nowMs;
       this.#context.clock.watchConnection(connection);
       return;
     }
@@ -68,8 +83,9 @@ export class Upkeep {
 
   /** A session without a connection whose Will or expiry is due. */
   #attendTo(session: Session, nowMs: number): void {
-    const { sessions, clock } = this.#context;
+    const { sessions, clock, counters } = this.#context;
     if (!session.isPersistent || (session.expiresAtMs ?? Infinity) <= nowMs) {
+      counters.sessionsExpired += 1;
       endSession(this.#context, session, nowMs);
     } else {
       publishWill(this.#context, session, nowMs);
@@ -107,7 +123,7 @@ export class Upkeep {
       sessions.saveRow(session);
       clock.watchSession(session);
     } else {
-      sessions.end(session);
+      sessions.end(session, nowMs);
     }
   }
 }

@@ -28,6 +28,8 @@ type ClientTuple = [
   sessionNumber: number,
   deliveryState: DeliveryStateTuple,
   subscriptions: Optional<SubscriptionTuple[]>,
+  topicAliasMaximum: number,
+  authenticationMethod: Optional<string>,
 ];
 
 type AttachmentTuple = [
@@ -93,13 +95,15 @@ function toClientTuple(client: AttachedClient): ClientTuple {
     client.sessionNumber,
     toDeliveryStateTuple(client.deliveryState),
     client.subscriptions?.map(toSubscriptionTuple),
+    client.topicAliasMaximum,
+    client.authenticationMethod,
   ];
 }
 
 function fromClientTuple(tuple: ClientTuple): AttachedClient {
   const [protocolVersion, clientId, incarnation, keepAliveSec, lastSeenAtMs, receiveMaximum] = tuple;
-  const [, , , , , , maximumPacketSizeBytes, flags, topicAliases, sessionNumber, state, subscriptions] =
-    tuple;
+  const [, , , , , , maximumPacketSizeBytes, flags, topicAliases, sessionNumber, state] = tuple;
+  const [subscriptions, topicAliasMaximum, authenticationMethod] = [tuple[11], tuple[12], tuple[13]];
   return {
     protocolVersion,
     clientId,
@@ -109,10 +113,12 @@ function fromClientTuple(tuple: ClientTuple): AttachedClient {
     receiveMaximum,
     problemInformation: (flags & problemInformationFlag) !== 0,
     topicAliases,
+    topicAliasMaximum,
     sessionNumber,
     deliveryState: fromDeliveryStateTuple(state),
     logged: (flags & loggedFlag) !== 0,
     ...(isSet(maximumPacketSizeBytes) && { maximumPacketSizeBytes }),
+    ...(isSet(authenticationMethod) && { authenticationMethod }),
     ...(isSet(subscriptions) && { subscriptions: subscriptions.map(fromSubscriptionTuple) }),
   };
 }

@@ -34,6 +34,7 @@ export class ShardHost {
   readonly #sockets = new Map<string, ClientSocket>();
   /** Sockets with something written and not yet sent. */
   readonly #unsent = new Set<ClientSocket>();
+  readonly #traffic = { bytesReceived: 0, bytesSent: 0 };
   readonly #failures = new Map<string, number>();
   readonly #quarantined = new Set<string>();
   #core: ShardCore;
@@ -78,6 +79,7 @@ export class ShardHost {
     if (typeof data === "string") {
       this.#receive(socket, { packets: [], fault: textFrameFault });
     } else {
+      this.#traffic.bytesReceived += data.byteLength;
       this.#receive(socket, socket.decoder.push(new Uint8Array(data)));
     }
   }
@@ -114,6 +116,7 @@ export class ShardHost {
         list: () => this.#attachments(),
         read: (connectionId) => this.#sockets.get(connectionId)?.attachment,
       },
+      traffic: this.#traffic,
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
       quarantined: this.#quarantined,
     });
@@ -189,6 +192,7 @@ export class ShardHost {
     const socket = this.#sockets.get(connectionId);
     if (socket === undefined) return;
     socket.write(bytes);
+    this.#traffic.bytesSent += bytes.length;
     this.#unsent.add(socket);
   }
 

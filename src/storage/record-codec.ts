@@ -35,6 +35,7 @@ export type DeliveryStateTuple = [
   sentThrough: number,
   inflight: (readonly [ordinal: number, phaseAndFlags: number])[],
   receivedQos2: readonly number[],
+  dupThrough?: Optional<number>,
 ];
 
 export type SubscriptionTuple = [
@@ -48,6 +49,7 @@ type TargetTuple = [
   ordinal: number,
   flags: number,
   subscriptionIdentifiers?: Optional<readonly number[]>,
+  sharedFilter?: Optional<string>,
 ];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
@@ -201,30 +203,24 @@ function fromWillTuple([tuple, willDelayIntervalSec]: [MessageTuple, number]): W
   return { ...fromMessageTuple(tuple), willDelayIntervalSec };
 }
 
-export function toDeliveryStateTuple({
-  nextOrdinal,
-  sentThrough,
-  inflight,
-  receivedQos2,
-}: DeliveryState): DeliveryStateTuple {
+export function toDeliveryStateTuple(state: DeliveryState): DeliveryStateTuple {
+  const { nextOrdinal, sentThrough, inflight, receivedQos2, dupThrough } = state;
   const entries = inflight.map(
     ({ ordinal, phase, resend }) => [ordinal, phases.indexOf(phase) | (resend ? resendFlag : 0)] as const,
   );
-  return [nextOrdinal, sentThrough, entries, receivedQos2];
+  return dupThrough === undefined
+    ? [nextOrdinal, sentThrough, entries, receivedQos2]
+    : [nextOrdinal, sentThrough, entries, receivedQos2, dupThrough];
 }
 
-export function fromDeliveryStateTuple([
-  nextOrdinal,
-  sentThrough,
-  entries,
-  receivedQos2,
-]: DeliveryStateTuple): DeliveryState {
+export function fromDeliveryStateTuple(tuple: DeliveryStateTuple): DeliveryState {
+  const [nextOrdinal, sentThrough, entries, receivedQos2, dupThrough] = tuple;
   const inflight = entries.map(([ordinal, flags]): InflightRecord => ({
     ordinal,
     phase: phases[flags & ~resendFlag] ?? "awaitingPuback",
     ...((flags & resendFlag) !== 0 && { resend: true }),
   }));
-  return { nextOrdinal, sentThrough, inflight, receivedQos2 };
+  return { nextOrdinal, sentThrough, inflight, receivedQos2, ...(isSet(dupThrough) && { dupThrough }) };
 }
 
 export function toSubscriptionTuple(subscription: SubscriptionRecord): SubscriptionTuple {
@@ -251,25 +247,27 @@ export function fromSubscriptionTuple([
   };
 }
 
-function toTargetTuple({
-  sessionNumber,
-  ordinal,
-  qos,
-  retain,
-  subscriptionIdentifiers,
-}: LogTarget): TargetTuple {
+function toTargetTuple(target: LogTarget): TargetTuple {
+  const { sessionNumber, ordinal, qos, retain, subscriptionIdentifiers, sharedFilter } = target;
   const flags = qos | (retain ? 4 : 0);
-  return isSet(subscriptionIdentifiers)
-    ? [sessionNumber, ordinal, flags, subscriptionIdentifiers]
-    : [sessionNumber, ordinal, flags];
+  if (isSet(sharedFilter)) return [sessionNumber, ordinal, flags, subscriptionIdentifiers, sharedFilter];
+  if (isSet(subscriptionIdentifiers)) return [sessionNumber, ordinal, flags, subscriptionIdentifiers];
+  return [sessionNumber, ordinal, flags];
 }
 
-function fromTargetTuple([sessionNumber, ordinal, flags, identifiers]: TargetTuple): LogTarget {
+function fromTargetTuple([
+  sessionNumber,
+  ordinal,
+  flags,
+  subscriptionIdentifiers,
+  sharedFilter,
+]: TargetTuple): LogTarget {
   return {
     sessionNumber,
     ordinal,
     qos: (flags & 3) as 1 | 2,
     retain: (flags & 4) !== 0,
-    ...(isSet(identifiers) && { subscriptionIdentifiers: identifiers }),
+    ...(isSet(subscriptionIdentifiers) && { subscriptionIdentifiers }),
+    ...(isSet(sharedFilter) && { sharedFilter }),
   };
 }

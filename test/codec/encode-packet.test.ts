@@ -55,7 +55,7 @@ describe.each([
   });
 });
 
-test("[MQTT-3.9.3-1] SUBACK has a code per filter; 3.x knows one failure", () => {
+test("[MQTT-3.9.3-1] [MQTT-3.9.3-1 (3.1.1)] [MQTT-3.9.3-2 (3.1.1)] SUBACK has a code per filter; 3.x knows one failure", () => {
   const suback = { type: "suback", packetIdentifier: 1, reasonCodes: [2, 0x8f, 0, 0x97] } as const;
   expect(hex(suback, 5)).toBe("9007000100028f0097");
   expect(hex(suback, 4)).toBe("9006000102800080");
@@ -71,7 +71,7 @@ test("PINGRESP is two bytes", () => {
   expect(hex({ type: "pingresp" }, 4)).toBe("d000");
 });
 
-test("[MQTT-3.14.2-1] DISCONNECT of 5.0 is as short as it can be", () => {
+test("DISCONNECT of 5.0 is as short as it can be", () => {
   expect(hex({ type: "disconnect", reasonCode: 0 }, 5)).toBe("e000");
   expect(hex({ type: "disconnect", reasonCode: 0x8b }, 5)).toBe("e0018b");
   expect(hex({ type: "disconnect", reasonCode: 0x9d, serverReference: "s" }, 5)).toBe("e0069d041c000173");

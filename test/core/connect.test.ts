@@ -44,7 +44,7 @@ describe("CONNACK", () => {
     );
   });
 
-  test("[MQTT-3.1.2-22] the Keep Alive of a 3.1.1 client holds, for it cannot be told another", () => {
+  test("[MQTT-3.1.2-24 (3.1.1)] the Keep Alive of a 3.1.1 client holds, for it cannot be told another", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard, { protocolVersion: 4, keepAliveSec: 20_000 });
     shard.advance(29_000_000);
@@ -228,14 +228,14 @@ describe("a CONNECT that is refused", () => {
 });
 
 describe("packets out of place", () => {
-  test("[MQTT-4.12.0-6] AUTH without an exchange under way is a protocol error", () => {
+  test("[MQTT-4.12.0-7] AUTH without an exchange under way is a protocol error", () => {
     const client = SimulatedClient.connected(new Harness());
     client.send({ type: "auth", reasonCode: ReasonCode.ReAuthenticate });
     expect(client.last("disconnect").reasonCode).toBe(ReasonCode.ProtocolError);
     expect(client.isConnected).toBe(false);
   });
 
-  test("[MQTT-3.14.2-2] DISCONNECT cannot raise a Session Expiry Interval of 0", () => {
+  test("DISCONNECT cannot raise a Session Expiry Interval of 0", () => {
     const client = SimulatedClient.connected(new Harness());
     client.disconnect(0, { sessionExpiryIntervalSec: 10 });
     expect(client.last("disconnect").reasonCode).toBe(ReasonCode.ProtocolError);
@@ -279,7 +279,7 @@ describe("packets out of place", () => {
     expect(client.isConnected).toBe(false);
   });
 
-  test("[MQTT-3.1.2-24] DISCONNECT leaves its reason out when it would exceed the Maximum Packet Size", () => {
+  test("[MQTT-3.1.2-24] [MQTT-3.14.2-3] DISCONNECT leaves its reason out when it would exceed the Maximum Packet Size", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard, { clientId: "one", maximumPacketSizeBytes: 20 });
     SimulatedClient.connected(shard, { clientId: "one" });

@@ -2,7 +2,7 @@
  * Runs a ShardCore as the shard's host does, but without sockets: effects are carried out on storage in memory, and
  * the test holds the clock, the timer and the alarm.
  */
-import { publishSizeBytes } from "../../src/codec/index.ts";
+import { isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { CloseCode, Effect } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
@@ -24,9 +24,12 @@ export interface ReceivedPublish extends Delivery {
 export interface Peer {
   onReceived(packet: Received, protocolVersion: ProtocolVersion): void;
   onClosed(code: CloseCode, reason: string): void;
+  /** The socket went with the object. */
+  onLost?(): void;
 }
 
 export interface HarnessOptions {
+  readonly authenticationMethods?: CoreConfig["authenticationMethods"];
   readonly limits?: Partial<Limits>;
   readonly flushesPerSecMax?: number;
   readonly storage?: ShardStorage;
@@ -70,6 +73,9 @@ export class Harness {
       limits: { ...defaultLimits, ...options.limits },
       flushesPerSecMax: options.flushesPerSecMax ?? Infinity,
       publishSizeBytes,
+      isUtf8,
+      authenticationMethods: options.authenticationMethods ?? new Map(),
+      version: "test",
     };
     this.storage = options.storage ?? new MemoryShardStorage();
     this.#reopen = options.reopen ?? (() => this.storage);
@@ -135,12 +141,22 @@ export class Harness {
 
   /** The events of `work` come in one turn of the event loop: the shard settles once, after all of them. */
   joined(work: () => void): void {
-    this.#isJoining = true;
+    this.hold();
     try {
       work();
     } finally {
-      this.#isJoining = false;
+      this.settle();
     }
+  }
+
+  /** From now on events join one turn. */
+  hold(): void {
+    this.#isJoining = true;
+  }
+
+  /** The turn ends. */
+  settle(): void {
+    this.#isJoining = false;
     this.#endTurn();
   }
 
@@ -182,10 +198,13 @@ export class Harness {
 
   /** The object is gone with its sockets, and nobody has been told. */
   reset(): void {
+    const peers = [...this.#peers.values()];
     this.#pending = [];
+    this.#isJoining = false;
     this.#peers.clear();
     this.#attachments.clear();
     this.#restart();
+    for (const peer of peers) peer.onLost?.();
   }
 
   /** SIGTERM, and the next start. */
@@ -236,6 +255,7 @@ export class Harness {
         },
         read,
       },
+      traffic: { bytesReceived: 0, bytesSent: 0 },
       sockets: { isFull: (connectionId) => this.fullSockets.has(connectionId) },
       quarantined: this.quarantined,
     });

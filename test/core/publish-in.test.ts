@@ -143,7 +143,7 @@ describe("Receive Maximum of the server", () => {
     return SimulatedClient.connected(shard, { acks: "manual", ...options });
   }
 
-  test("[MQTT-3.3.4-9] one QoS 2 message too many ends the connection with 0x93", () => {
+  test("[MQTT-3.3.4-7] one QoS 2 message too many ends the connection with 0x93", () => {
     const publisher = publisherOn(new Harness({ limits }));
     for (let index = 0; index < 3; index += 1) publisher.publish("a", "", { qos: 2 });
     expect(publisher.isConnected).toBe(true);

@@ -199,7 +199,7 @@ describe("the window towards a client", () => {
     expect(listener.payloads).toEqual(["1", "0"]);
   });
 
-  test("[MQTT-4.3.3-4] a PUBREC that refuses the message ends its delivery", () => {
+  test("[MQTT-4.3.3-4] [MQTT-4.4.0-2] a PUBREC that refuses the message ends its delivery", () => {
     const { publisher, listener } = setUp({ receiveMaximum: 1 });
     listener.subscribe("a", 2);
     publisher.publish("a", "1", { qos: 2 });

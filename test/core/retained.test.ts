@@ -22,7 +22,7 @@ function subscribed(
 }
 
 describe("a retained message", () => {
-  test("[MQTT-3.3.1-5] [MQTT-3.3.1-8] is sent to a new subscription, with RETAIN set and its own QoS", () => {
+  test("[MQTT-3.3.1-5] [MQTT-3.3.1-9] is sent to a new subscription, with RETAIN set and its own QoS", () => {
     const { shard, publisher } = setUp();
     publisher.publish("a", "1", { retain: true, qos: 1 });
     const client = subscribed(shard, "a", 2, { subscriptionIdentifier: 5 });
@@ -70,7 +70,7 @@ describe("a retained message", () => {
     ]);
   });
 
-  test("[MQTT-3.3.1-15] does not come into being with RETAIN 0, nor does it go", () => {
+  test("[MQTT-3.3.1-8] does not come into being with RETAIN 0, nor does it go", () => {
     const { shard, publisher } = setUp();
     publisher.publish("a", "1", { retain: true });
     publisher.publish("a", "2");

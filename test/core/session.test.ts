@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Harness } from "./harness.ts";
 import type { ClientOptions } from "./simulated-client.ts";
-import { SimulatedClient } from "./simulated-client.ts";
+import { SimulatedClient, textOf } from "./simulated-client.ts";
 
 const week = 7 * 24 * 3600;
 
@@ -16,7 +16,7 @@ function setUp(options: ClientOptions = {}, limits: object = {}) {
 const goOn = { cleanStart: false } as const;
 
 describe("Session Expiry Interval", () => {
-  test("[MQTT-4.1.0-1] [MQTT-3.1.2-23] the session lasts that long after the connection, then it is gone", () => {
+  test("[MQTT-4.1.0-2] [MQTT-3.1.2-23] the session lasts that long after the connection, then it is gone", () => {
     const { shard, client } = setUp({ sessionExpiryIntervalSec: 100 });
     shard.advance(1_000_000);
     client.lose();
@@ -44,7 +44,7 @@ describe("Session Expiry Interval", () => {
     expect(shard.core.log.segmentCount).toBe(0);
   });
 
-  test("[MQTT-3.14.2-1] may be changed by DISCONNECT", () => {
+  test("may be changed by DISCONNECT", () => {
     const { shard, client } = setUp({ sessionExpiryIntervalSec: 10 });
     client.disconnect(0, { sessionExpiryIntervalSec: 1000 });
     shard.advance(500_000);
@@ -101,7 +101,7 @@ describe("a session that goes on", () => {
     expect(client.all("publish").map(({ dup }) => dup)).toEqual([true, true, true, false, false]);
   });
 
-  test("[MQTT-4.4.0-1] [MQTT-4.3.3-7] sends PUBREL again, not the message", () => {
+  test("[MQTT-4.4.0-1] [MQTT-4.3.3-6] sends PUBREL again, not the message", () => {
     const { client, publisher } = setUp({ acks: "manual" });
     publisher.publish("a", "1", { qos: 2 });
     const { packetIdentifier = 0 } = client.last("publish");
@@ -182,6 +182,27 @@ describe("a session that goes on", () => {
     client.lose();
     const [record] = [...shard.storage.readSessions()].filter(({ clientId }) => clientId === client.clientId);
     expect(record?.deliveryState.inflight).toEqual([]);
+  });
+
+  test("an acknowledgement that only the attachment knew is not lost when its slot is used again", () => {
+    const { shard, client, publisher } = setUp({ acks: "manual", receiveMaximum: 2 });
+    for (const payload of ["1", "2"]) publisher.publish("a", payload, { qos: 1 });
+    // A flush that has both in flight.
+    client.lose().connect(goOn).answer(1);
+    shard.evict();
+    publisher.publish("a", "3", { qos: 1 });
+    shard.reset();
+    client.connect({ cleanStart: false, receiveMaximum: 3 });
+    publisher.connect();
+    for (const payload of ["4", "5"]) publisher.publish("a", payload, { qos: 1 });
+    shard.evict();
+    client.take();
+    while (client.unanswered.length > 0) client.answer(1);
+    expect(client.all("publish").map(({ message }) => textOf(message.payload))).toEqual(["5"]);
+    client.lose();
+    const record = [...shard.storage.readSessions()].find(({ clientId }) => clientId === client.clientId);
+    expect(record?.deliveryState.inflight).toEqual([]);
+    expect(shard.core.log.segmentCount).toBe(0);
   });
 
   test("gets what is published in the same turn in which it returns", () => {

@@ -45,25 +45,28 @@ export function willMessage(topicName: string, options: Partial<WillMessage> = {
   return { topicName, payload: bytesOf("will"), qos: 0, retain: false, willDelayIntervalSec: 0, ...options };
 }
 
-export class SimulatedClient implements Peer {
+export class SimulatedClient {
   readonly clientId: string;
   acks: "auto" | "manual";
   /** Everything sent on the present connection. */
   inbox: Received[] = [];
   /** Messages as the application sees them, over all connections: QoS 2 each once. */
   readonly messages: ReceivedPublish[] = [];
+  /** What came on the present connection and wants an answer that the test has not let it give. */
+  unanswered: Received[] = [];
   closed: { readonly code: CloseCode; readonly reason: string } | undefined;
   connectionId = "";
   readonly #shard: Harness;
   readonly #options: ClientOptions;
   #isFresh = false;
+  #peer: Peer | undefined;
   #lastIdentifier = 0;
   #protocolVersion: ProtocolVersion = 5;
   #receiveMaximum = 0xffff;
   /** Packet Identifiers in flight towards this client. */
   readonly #inflight = new Set<number>();
   /** Packet Identifiers of QoS 2 messages that have been passed on. */
-  readonly #receivedQos2 = new Set<number>();
+  readonly #receivedQos2 = new Map<number, string>();
 
   constructor(shard: Harness, options: ClientOptions = {}) {
     clientCount += 1;
@@ -97,8 +100,16 @@ export class SimulatedClient implements Peer {
   /** A socket, for a CONNECT that comes later. */
   open(): this {
     this.inbox = [];
+    this.unanswered = [];
     this.closed = undefined;
-    this.connectionId = this.#shard.open(this, this.#options.clientIdHint);
+    const peer: Peer = {
+      onReceived: (packet, protocolVersion) =>
+        this.#isPresent(peer) && this.onReceived(packet, protocolVersion),
+      onClosed: (code, reason) => this.#isPresent(peer) && this.onClosed(code, reason),
+      onLost: () => this.#isPresent(peer) && this.onLost(),
+    };
+    this.#peer = peer;
+    this.connectionId = this.#shard.open(peer, this.#options.clientIdHint);
     this.#isFresh = true;
     return this;
   }
@@ -189,6 +200,12 @@ export class SimulatedClient implements Peer {
     return response === undefined ? this : this.send(response);
   }
 
+  /** Gives the answers to the first packets that wait for one. */
+  answer(count: number): this {
+    for (const packet of this.unanswered.splice(0, count)) this.acknowledge(packet);
+    return this;
+  }
+
   respond(type: PublishResponsePacket["type"], packetIdentifier: number, reasonCode: ReasonCode = 0): this {
     this.#noteResponse(type, packetIdentifier, reasonCode);
     return this.send({ type, packetIdentifier, reasonCode });
@@ -230,13 +247,25 @@ export class SimulatedClient implements Peer {
     this.inbox.push(packet);
     if (packet.type === "connack" && !packet.sessionPresent) this.#receivedQos2.clear();
     if (packet.type === "publish") this.#onPublish(packet);
-    if (this.acks === "manual") return;
+    if (this.acks === "manual") {
+      if (responseTo(packet, 0) !== undefined) this.unanswered.push(packet);
+      return;
+    }
     const response = this.#responseTo(packet, 0);
     if (response !== undefined) this.#shard.receiveNext(this.connectionId, response);
   }
 
   onClosed(code: CloseCode, reason: string): void {
     this.closed = { code, reason };
+  }
+
+  onLost(): void {
+    this.connectionId = "";
+  }
+
+  /** What an older socket of this client is told does not concern it. */
+  #isPresent(peer: Peer): boolean {
+    return this.#peer === peer;
   }
 
   /** Every test checks the window and that no identifier is used twice at a time ([MQTT-2.2.1-4], [MQTT-3.3.4-9]). */
@@ -249,8 +278,11 @@ export class SimulatedClient implements Peer {
       this.#inflight.add(packetIdentifier);
       if (this.#inflight.size > this.#receiveMaximum) throw new Error("more in flight than the client takes");
       if (qos === 2) {
-        if (this.#receivedQos2.has(packetIdentifier)) return;
-        this.#receivedQos2.add(packetIdentifier);
+        const payload = textOf(packet.message.payload);
+        const known = this.#receivedQos2.get(packetIdentifier);
+        if (known !== undefined && known !== payload) throw new Error(`${packetIdentifier} is not released`);
+        this.#receivedQos2.set(packetIdentifier, payload);
+        if (known !== undefined) return;
       }
     }
     this.messages.push(packet);

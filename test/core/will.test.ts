@@ -105,7 +105,7 @@ describe("the Will Delay Interval", () => {
     sessionExpiryIntervalSec: week,
   };
 
-  test("[MQTT-3.1.3-9] holds the Will back", () => {
+  test("[MQTT-3.1.2-8] holds the Will back", () => {
     const { shard, listener, client } = setUp(delayed);
     client.lose();
     shard.advance(59_999);
@@ -123,7 +123,7 @@ describe("the Will Delay Interval", () => {
     expect(listener.payloads).toEqual([]);
   });
 
-  test("[MQTT-3.1.3-9] the end of the session ends the delay: it expires", () => {
+  test("[MQTT-3.1.2-8] the end of the session ends the delay: it expires", () => {
     const { shard, listener, client } = setUp({ ...delayed, sessionExpiryIntervalSec: 20 });
     client.lose();
     shard.advance(19_999);
@@ -132,19 +132,19 @@ describe("the Will Delay Interval", () => {
     expect(listener.payloads).toEqual(["will"]);
   });
 
-  test("[MQTT-3.1.3-9] the end of the session ends the delay: it never had an expiry", () => {
+  test("[MQTT-3.1.2-8] the end of the session ends the delay: it never had an expiry", () => {
     const { listener, client } = setUp({ ...delayed, sessionExpiryIntervalSec: 0 });
     client.lose();
     expect(listener.payloads).toEqual(["will"]);
   });
 
-  test("[MQTT-3.1.3-9] the end of the session ends the delay: DISCONNECT ends it", () => {
+  test("[MQTT-3.1.2-8] the end of the session ends the delay: DISCONNECT ends it", () => {
     const { listener, client } = setUp(delayed);
     client.disconnect(ReasonCode.DisconnectWithWillMessage, { sessionExpiryIntervalSec: 0 });
     expect(listener.payloads).toEqual(["will"]);
   });
 
-  test("[MQTT-3.1.3-9] the end of the session ends the delay: the client starts clean", () => {
+  test("[MQTT-3.1.2-8] the end of the session ends the delay: the client starts clean", () => {
     const { listener, client } = setUp(delayed);
     client.lose();
     client.connect({ cleanStart: true });

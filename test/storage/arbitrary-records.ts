@@ -75,22 +75,26 @@ const subscription = record<SubscriptionRecord>(
   ["subscriptionIdentifier"],
 );
 
-const deliveryState = record<DeliveryState>({
-  nextOrdinal: count,
-  sentThrough: count,
-  inflight: fc.array(
-    record<InflightRecord>(
-      {
-        ordinal: count,
-        phase: fc.constantFrom("awaitingPuback", "awaitingPubrec", "awaitingPubcomp"),
-        resend: fc.constant(true as const),
-      },
-      ["resend"],
+const deliveryState = record<DeliveryState>(
+  {
+    nextOrdinal: count,
+    sentThrough: count,
+    dupThrough: count,
+    inflight: fc.array(
+      record<InflightRecord>(
+        {
+          ordinal: count,
+          phase: fc.constantFrom("awaitingPuback", "awaitingPubrec", "awaitingPubcomp"),
+          resend: fc.constant(true as const),
+        },
+        ["resend"],
+      ),
+      { maxLength: 4 },
     ),
-    { maxLength: 4 },
-  ),
-  receivedQos2: fc.array(packetIdentifier, { maxLength: 4 }),
-});
+    receivedQos2: fc.array(packetIdentifier, { maxLength: 4 }),
+  },
+  ["dupThrough"],
+);
 
 export const shardRecord = record<ShardRecord>({ boot: count, settledBoot: count });
 
@@ -118,8 +122,9 @@ const target = record<LogTarget>(
     qos: fc.constantFrom(1 as const, 2 as const),
     retain: fc.boolean(),
     subscriptionIdentifiers: fc.array(packetIdentifier, { maxLength: 3 }),
+    sharedFilter: text,
   },
-  ["subscriptionIdentifiers"],
+  ["subscriptionIdentifiers", "sharedFilter"],
 );
 
 export const segmentRecord: fc.Arbitrary<SegmentRecord> = fc

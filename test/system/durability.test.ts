@@ -41,7 +41,7 @@ describe.skipIf(isPeer)("After kill -9 and a start on the same data", () => {
     },
   );
 
-  test("[MQTT-4.4.0-1] what a publisher at QoS 2 repeats after a kill in the flood comes exactly once", async () => {
+  test("[MQTT-4.3.3-10] what a publisher at QoS 2 repeats after a kill in the flood comes exactly once", async () => {
     const MESSAGE_COUNT = 50;
     const broker = await startBroker();
     const topic = unique("repeat");

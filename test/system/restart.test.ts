@@ -17,7 +17,7 @@ const startBroker = useCrashableBrokers();
 describe.skipIf(isPeer)("A publisher at QoS 2, when the broker is killed and starts again", () => {
   const MESSAGE_ID = 7;
 
-  test("[MQTT-4.3.3-2] after PUBREC: PUBREL completes the flow, and the message comes once", async () => {
+  test("[MQTT-4.3.3-11] after PUBREC: PUBREL completes the flow, and the message comes once", async () => {
     const broker = await startBroker();
     const topic = unique("flow");
     const sleeperId = await leaveSubscription(broker.url, topic);

@@ -83,7 +83,7 @@ describe("Properties of a PUBLISH", () => {
 });
 
 describe("The Message Expiry Interval", () => {
-  test("[MQTT-3.3.2-5] drops a queued message that is too old, [MQTT-3.3.2-6] and tells what is left", async () => {
+  test("[MQTT-3.3.2-5] [MQTT-3.3.2-6] drops a queued message that is too old, and tells what is left", async () => {
     const options = persistent(5, unique("sleeper"));
     const topic = unique("expiry");
     const sleeper = await connectClient(broker.url, options);
@@ -127,7 +127,7 @@ describe("The Message Expiry Interval", () => {
 });
 
 describe("Overlapping subscriptions", () => {
-  test("[MQTT-3.3.4-2] deliver one copy at the highest QoS, [MQTT-3.3.4-4] with all their identifiers", async () => {
+  test("[MQTT-3.3.4-2] [MQTT-3.3.4-4] deliver one copy at the highest QoS, with all their identifiers", async () => {
     const client = await connect("overlapping");
     const root = unique("overlapping");
     const subscriptions = [
@@ -147,7 +147,7 @@ describe("Overlapping subscriptions", () => {
     expect((await client.nextMessage()).payload).toBe("marker");
   });
 
-  test("[MQTT-3.3.5-1] deliver one copy to a client of version 3.1.1 too", async () => {
+  test("[MQTT-3.3.5-1 (3.1.1)] deliver one copy to a client of version 3.1.1 too", async () => {
     const client = await connectClient(broker.url, { clientId: unique("overlapping"), protocolVersion: 4 });
     const root = unique("overlapping");
     await client.subscribe(`${root}/#`, { qos: 1 });

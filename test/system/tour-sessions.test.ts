@@ -211,7 +211,7 @@ describe("A Will Message of version 5", () => {
     });
   });
 
-  test("[MQTT-3.14.4-3] is published at DISCONNECT with Will Message (0x04)", async () => {
+  test("[MQTT-3.1.2-8] is published at DISCONNECT with Will Message (0x04)", async () => {
     const clientId = unique("leaving");
     const observer = await witness(clientId);
     const mortal = await connectClient(broker.url, mortalOptions(clientId, 0));

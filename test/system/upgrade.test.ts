@@ -68,7 +68,7 @@ describe("The HTTP side", () => {
   });
 
   test.each([[[]], [["chat"]], [["MQTT5", "x"]]])(
-    "[MQTT-6.0.0-3] refuses an upgrade that does not offer mqtt but %j with 400 and a reason",
+    "[MQTT-6.0.0-3] [MQTT-6.0.0-3 (3.1.1)] refuses an upgrade that does not offer mqtt but %j with 400 and a reason",
     async (subprotocols) => {
       const answer = await upgrade("/mqtt", subprotocols);
       expect(answer.status).toBe(400);
@@ -81,7 +81,7 @@ describe("The HTTP side", () => {
     [["mqttv3.1"], "mqttv3.1"],
     [["chat", "mqtt"], "mqtt"],
     [["mqttv3.1", "mqtt"], "mqtt"],
-  ])("[MQTT-6.0.0-4] answers an offer of %j with %s", async (subprotocols, chosen) => {
+  ])("[MQTT-6.0.0-4] [MQTT-6.0.0-4 (3.1.1)] answers an offer of %j with %s", async (subprotocols, chosen) => {
     const { status, headers } = await upgrade("/mqtt", subprotocols);
     expect(status).toBe(101);
     // Which of two that both suit is the server's choice.
@@ -100,7 +100,7 @@ describe("The HTTP side", () => {
 });
 
 describe("The framing of packets", () => {
-  test("[MQTT-6.0.0-1] a text frame closes the connection with 1003", async () => {
+  test("[MQTT-6.0.0-1] [MQTT-6.0.0-1 (3.1.1)] a text frame closes the connection with 1003", async () => {
     const { client } = await connectRaw(broker.url, { clientId: unique("texter") });
     client.sendText("hello");
     expect((await client.closed()).code).toBe(1003);
@@ -113,7 +113,7 @@ describe("The framing of packets", () => {
   });
 
   test.each([1, 2, 3, 7])(
-    "[MQTT-6.0.0-2] packets may be split over frames of %i bytes",
+    "[MQTT-6.0.0-2] [MQTT-6.0.0-2 (3.1.1)] packets may be split over frames of %i bytes",
     async (frameBytes) => {
       const client = await RawClient.open(broker.url, { protocolVersion: 4 });
       client.sendInFrames(connectBytes(client), frameBytes);
@@ -135,7 +135,7 @@ describe("The framing of packets", () => {
     },
   );
 
-  test("[MQTT-6.0.0-2] a frame may hold many packets, and the beginning of another", async () => {
+  test("[MQTT-6.0.0-2] [MQTT-4.2.0-1] [MQTT-7.1.1-1 (3.1.1)] a frame may hold many packets, and the beginning of another", async () => {
     const client = await RawClient.open(broker.url, { protocolVersion: 4 });
     const topic = unique("joined");
     const publishes = Array.from({ length: 10 }, (_, index) =>

@@ -111,10 +111,6 @@ export class ScenarioRun {
     await this.settle();
   }
 
-  async end(): Promise<void> {
-    for (const client of this.#clients.values()) if (client.isConnected) await client.vanish();
-  }
-
   #checkOutcome(): void {
     for (const [name, counts] of Object.entries(this.#scenario.outcome)) {
       const { deliveries } = this.client(name);

@@ -30,13 +30,13 @@ export const willScenarios: readonly Scenario[] = [
   },
   {
     title: "[MQTT-3.14.4-3] the Will of a client that takes its leave is discarded",
-    versions: [4, 5],
+    versions: [5],
     clients: { alice: { connect: { will: will("wills/a") } }, bob: witness },
     steps: [...watches, connects("alice"), disconnects("alice"), passes(60), hasNothing("bob")],
     outcome: { bob: { will: never } },
   },
   {
-    title: "[MQTT-3.1.2-10] a client may ask for its Will to be published as it leaves",
+    title: "[MQTT-3.1.2-8] a client may ask for its Will to be published as it leaves",
     versions: [5],
     clients: { alice: { connect: { will: will("wills/a", { qos: 2 }) } }, bob: witness },
     steps: [
@@ -48,8 +48,8 @@ export const willScenarios: readonly Scenario[] = [
     outcome: { bob: { will: exactlyOnce } },
   },
   {
-    title: "[MQTT-3.1.2-17] a retained Will is kept for those who come later",
-    versions: [4, 5],
+    title: "[MQTT-3.1.2-15] a retained Will is kept for those who come later",
+    versions: [5],
     clients: {
       alice: {
         connect: { will: will("wills/a", { retain: true, payload: binary("gone") }) },
@@ -140,7 +140,7 @@ export const willScenarios: readonly Scenario[] = [
   },
   {
     title: "[MQTT-3.1.4-3] a connection that another one takes over leaves its Will",
-    versions: [4, 5],
+    versions: [5],
     clients: {
       first: { clientId: "alice", isPersistent: true, connect: { will: will("wills/a") } },
       second: { clientId: "alice", isPersistent: true },

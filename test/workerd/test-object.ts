@@ -83,11 +83,17 @@ export class TestObject {
     }
   }
 
-  /** Rows that the work writes, alarms included: an alarm armed is a row too. */
+  /** Rows written so far, alarms included: an alarm that is armed is a row too. */
+  get rows(): number {
+    return this.instruments.rowsWritten + this.instruments.alarmWrites;
+  }
+
+  /** Rows that the work writes, until the object has nothing left to do. */
   async rowsDuring(work: () => Promise<unknown>): Promise<number> {
-    const before = this.instruments.rowsWritten + this.instruments.alarmWrites;
+    const before = this.rows;
     await work();
-    return this.instruments.rowsWritten + this.instruments.alarmWrites - before;
+    await this.evict();
+    return this.rows - before;
   }
 
   /** Names of the tables, those of the runtime apart. */

@@ -3,84 +3,107 @@ import type { ConnackPacket, ConnectPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
-import { topicRefusalOf } from "../topic.ts";
+import type { Refusal } from "../refusal.ts";
+import { capabilityRefusalOf, messageRefusalOf } from "../refusal.ts";
 import type { Connection } from "./connection.ts";
+import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import { detach, endSession, hangUp } from "./disconnecting.ts";
 
 /** Receive Maximum of a client that names none ([section 3.1.2.11.3]). */
 const receiveMaximumDefault = 0xffff;
 
-interface Refusal {
-  readonly reasonCode: ReasonCode;
-  readonly reasonString: string;
-}
+/** What an authentication adds to CONNACK. */
+type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
-/** CONNECT: the client's session is found or made, an older connection gives way, and CONNACK says what holds. */
-export function handleConnect(
+/** The client's session is found or made, an older connection gives way, and CONNACK says what holds. */
+export function completeConnect(
   context: ShardContext,
   connection: Connection,
   packet: ConnectPacket,
+  authentication: AuthenticationAnswer,
   nowMs: number,
 ): void {
-  const clientId = packet.clientId || (connection.clientIdHint ?? connection.randomClientId);
-  const refusal = refusalOf(context, connection, packet, clientId);
-  if (refusal !== undefined) {
-    refuse(context, connection, packet.protocolVersion, refusal);
-    return;
-  }
+  const clientId = clientIdOf(connection, packet);
   settle(context, connection, packet, clientId);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
-  answer(context, connection, packet, session, sessionPresent);
+  const connack = {
+    ...connackOf(context.config.limits, packet, session, sessionPresent),
+    ...authentication,
+  };
+  context.output.changed.add(connection);
+  if (context.sessions.hasChangedRows) context.output.holdAfterCommit(connection, connack);
+  else context.output.send(connection, connack);
   resume(context, connection, session, nowMs);
 }
 
 /** Answers with a CONNACK that says why, and closes ([MQTT-3.2.2-7]). */
 export function refuse(
-  context: ShardContext,
+  { config, counters, output }: ShardContext,
   connection: Connection,
   protocolVersion: ConnectPacket["protocolVersion"],
   { reasonCode, reasonString }: Refusal,
 ): void {
-  context.counters.connectionsRefused += 1;
+  counters.countRefusal(reasonCode);
   connection.protocolVersion = protocolVersion;
-  context.output.send(connection, { type: "connack", sessionPresent: false, reasonCode, reasonString });
-  context.output.close(connection, 1008, reasonString);
+  const { serverReference } = config.limits;
+  const isMoved = reasonCode === ReasonCode.UseAnotherServer && serverReference !== undefined;
+  output.send(connection, {
+    type: "connack",
+    sessionPresent: false,
+    reasonCode,
+    reasonString,
+    ...(isMoved && { serverReference }),
+  });
+  output.close(connection, 1008, reasonString);
 }
 
-function refusalOf(
-  { config, sessions }: ShardContext,
+function clientIdOf(connection: Connection, packet: ConnectPacket): string {
+  return packet.clientId || (connection.clientIdHint ?? connection.randomClientId);
+}
+
+/** Why a CONNECT is refused before anything else is looked at; undefined when it is not. */
+export function connectRefusalOf(
+  context: ShardContext,
   connection: Connection,
   packet: ConnectPacket,
-  clientId: string,
 ): Refusal | undefined {
-  const { limits } = config;
-  if (connection.clientIdHint !== undefined && connection.clientIdHint !== clientId) {
+  const { limits, isUtf8 } = context.config;
+  const clientId = clientIdOf(connection, packet);
+  return (
+    clientIdRefusalOf(connection, clientId, limits) ??
+    (packet.will && capabilityRefusalOf(packet.will, limits)) ??
+    (packet.will && messageRefusalOf(packet.will, limits, isUtf8)) ??
+    crowdRefusalOf(context, clientId)
+  );
+}
+
+function clientIdRefusalOf(
+  { clientIdHint }: Connection,
+  clientId: string,
+  { clientIdentifierLengthMax }: Limits,
+): Refusal | undefined {
+  const reasonCode = ReasonCode.ClientIdentifierNotValid;
+  if (clientIdHint !== undefined && clientIdHint !== clientId) {
     return {
-      reasonCode: ReasonCode.ClientIdentifierNotValid,
+      reasonCode,
       reasonString: "The Client Identifier is not the one that the upgrade request named",
     };
   }
-  if (clientId.length > limits.clientIdentifierLengthMax) {
+  if (clientId.length > clientIdentifierLengthMax) {
     return {
-      reasonCode: ReasonCode.ClientIdentifierNotValid,
-      reasonString: `The Client Identifier is longer than ${limits.clientIdentifierLengthMax} characters`,
+      reasonCode,
+      reasonString: `The Client Identifier is longer than ${clientIdentifierLengthMax} characters`,
     };
-  }
-  if (packet.authenticationMethod !== undefined) {
-    return {
-      reasonCode: ReasonCode.BadAuthenticationMethod,
-      reasonString: "No such Authentication Method",
-    };
-  }
-  const willRefusal = packet.will && topicRefusalOf(packet.will.topicName, limits);
-  if (willRefusal !== undefined) {
-    return { reasonCode: willRefusal, reasonString: "The Will Topic is not open to clients" };
-  }
-  const takesOver = sessions.find(clientId)?.connection !== undefined;
-  if (!takesOver && sessions.connectedCount >= limits.connectionsMax) {
-    return { reasonCode: ReasonCode.ServerBusy, reasonString: "Too many connections" };
   }
   return undefined;
+}
+
+function crowdRefusalOf({ config, sessions }: ShardContext, clientId: string): Refusal | undefined {
+  const { connectionsMax, serverReference } = config.limits;
+  const takesOver = sessions.find(clientId)?.connection !== undefined;
+  if (takesOver || sessions.connectedCount < connectionsMax) return undefined;
+  const reasonCode = serverReference === undefined ? ReasonCode.ServerBusy : ReasonCode.UseAnotherServer;
+  return { reasonCode, reasonString: `More than ${connectionsMax} connections` };
 }
 
 function settle(
@@ -89,15 +112,20 @@ function settle(
   packet: ConnectPacket,
   clientId: string,
 ): void {
+  const { limits } = config;
+  const topicAliasMaximum = Math.min(packet.topicAliasMaximum ?? 0, limits.outboundTopicAliasMaximum);
   connection.protocolVersion = packet.protocolVersion;
+  connection.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
   connection.client = {
     clientId,
-    keepAliveSec: limitedKeepAliveSec(config.limits, packet),
+    keepAliveSec: limitedKeepAliveSec(limits, packet),
     receiveMaximum: packet.receiveMaximum ?? receiveMaximumDefault,
     problemInformation: packet.requestProblemInformation ?? true,
+    topicAliasMaximum,
     ...(packet.maximumPacketSizeBytes !== undefined && {
       maximumPacketSizeBytes: packet.maximumPacketSizeBytes,
     }),
+    ...(packet.authenticationMethod !== undefined && { authenticationMethod: packet.authenticationMethod }),
   };
 }
 
@@ -118,7 +146,10 @@ function attach(
   if (found !== undefined && found.attachedBoot !== 0) found.outbound.assumeAllSent();
   context.sessions.connect(session, connection);
   session.incarnation += 1;
-  session.sessionExpiryIntervalSec = packet.sessionExpiryIntervalSec;
+  session.sessionExpiryIntervalSec = Math.min(
+    packet.sessionExpiryIntervalSec,
+    context.config.limits.sessionExpiryIntervalSecMax,
+  );
   session.detachedAtMs = undefined;
   // A Will that was waiting for its delay is not published ([MQTT-3.1.3-9]); the new one takes its place.
   session.willDueAtMs = undefined;
@@ -153,32 +184,37 @@ function takeOver(
   return undefined;
 }
 
-function answer(
-  context: ShardContext,
-  connection: Connection,
+function connackOf(
+  limits: Limits,
   packet: ConnectPacket,
-  session: Session,
+  { clientId, sessionExpiryIntervalSec }: Session,
   sessionPresent: boolean,
-): void {
-  const { limits } = context.config;
+): ConnackPacket {
   const keepAliveSec = limitedKeepAliveSec(limits, packet);
-  const connack: ConnackPacket = {
+  return {
     type: "connack",
     sessionPresent,
     reasonCode: ReasonCode.Success,
     receiveMaximum: limits.receiveMaximum,
     maximumPacketSizeBytes: limits.maximumPacketSizeBytes,
     topicAliasMaximum: limits.topicAliasMaximum,
-    sharedSubscriptionAvailable: false,
-    ...(packet.clientId === "" && { assignedClientIdentifier: session.clientId }),
+    ...(packet.clientId === "" && { assignedClientIdentifier: clientId }),
     ...(keepAliveSec !== packet.keepAliveSec && { serverKeepAliveSec: keepAliveSec }),
+    ...(sessionExpiryIntervalSec !== packet.sessionExpiryIntervalSec && { sessionExpiryIntervalSec }),
+    ...(packet.requestResponseInformation && { responseInformation: `response/${clientId}` }),
+    ...capabilities(limits),
   };
-  context.output.changed.add(connection);
-  if (context.sessions.hasChangedRows) {
-    context.output.holdAfterCommit(connection, connack);
-  } else {
-    context.output.send(connection, connack);
-  }
+}
+
+/** What is missing, if anything: absent properties say that everything is there. */
+function capabilities(limits: Limits): Partial<ConnackPacket> {
+  return {
+    ...(limits.maximumQos < 2 && { maximumQos: limits.maximumQos as 0 | 1 }),
+    ...(!limits.retainAvailable && { retainAvailable: false }),
+    ...(!limits.wildcardSubscriptionAvailable && { wildcardSubscriptionAvailable: false }),
+    ...(!limits.sharedSubscriptionAvailable && { sharedSubscriptionAvailable: false }),
+    ...(!limits.subscriptionIdentifiersAvailable && { subscriptionIdentifiersAvailable: false }),
+  };
 }
 
 /** Sends again what an earlier connection left unacknowledged, then what waited ([MQTT-4.4.0-1]). */

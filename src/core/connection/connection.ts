@@ -1,6 +1,8 @@
 import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
 import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
+import type { Authentication } from "./authenticating.ts";
+import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import type { Session } from "../session/session.ts";
 
 /** What CONNECT settled for the rest of the Network Connection. */
@@ -12,6 +14,10 @@ export interface ClientSettings {
   readonly maximumPacketSizeBytes?: number;
   /** The client wants Reason Strings and User Properties on any packet ([MQTT-3.1.2-29]). */
   readonly problemInformation: boolean;
+  /** Aliases the server may set. */
+  readonly topicAliasMaximum: number;
+  /** By which the client authenticated, and may again. */
+  readonly authenticationMethod?: string;
 }
 
 /** One Network Connection. */
@@ -26,6 +32,11 @@ export class Connection {
   /** Absent before CONNECT, and after a hibernation until the sessions are loaded. */
   session: Session | undefined;
   lastSeenAtMs: number;
+  /** An enhanced authentication under way. */
+  authentication: Authentication | undefined;
+  outboundTopicAliases = new OutboundTopicAliases(0);
+  /** When the alarm last came by although the connection was not silent for too long. */
+  lookedAtMs = 0;
   readonly topicAliases = new Map<number, string>();
   /** When the packet began whose bytes are not complete. */
   unfinishedSinceMs: number | undefined;
@@ -61,7 +72,8 @@ export class Connection {
   /** When a socket that has not come to a whole packet is closed. */
   get incompleteDueAtMs(): number | undefined {
     if (this.isClosed) return undefined;
-    const sinceMs = this.client === undefined ? this.openedAtMs : this.unfinishedSinceMs;
+    const sinceMs =
+      this.client === undefined ? this.openedAtMs : (this.unfinishedSinceMs ?? this.authentication?.sinceMs);
     return sinceMs === undefined ? undefined : sinceMs + Times.incompletePacketMs;
   }
 
@@ -97,6 +109,7 @@ export class Connection {
 
   #restore(client: AttachedClient): void {
     const { protocolVersion, clientId, keepAliveSec, receiveMaximum, problemInformation } = client;
+    const { topicAliasMaximum } = client;
     this.#sleeping = client;
     this.protocolVersion = protocolVersion;
     this.client = {
@@ -104,10 +117,15 @@ export class Connection {
       keepAliveSec,
       receiveMaximum,
       problemInformation,
+      topicAliasMaximum,
+      ...(client.authenticationMethod !== undefined && {
+        authenticationMethod: client.authenticationMethod,
+      }),
       ...(client.maximumPacketSizeBytes !== undefined && {
         maximumPacketSizeBytes: client.maximumPacketSizeBytes,
       }),
     };
+    this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;
     // The saved time may be older than the truth by up to a step: nobody is closed early.
     this.lastSeenAtMs = client.lastSeenAtMs + Times.lastSeenStepMs;

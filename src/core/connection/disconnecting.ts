@@ -42,12 +42,13 @@ export function handleDisconnect(
 
 /** Says why and closes the socket; the session is the caller's to look after. */
 export function hangUp(
-  { output }: ShardContext,
+  { counters, output }: ShardContext,
   connection: Connection,
   reasonCode: ReasonCode,
   reasonString: string,
   closeCode: CloseCode = closeCodeOf(reasonCode),
 ): void {
+  counters.countRefusal(reasonCode);
   if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.holdsOutput) {
     const fits = (connection.client.maximumPacketSizeBytes ?? Infinity) >= reasonString.length * 3 + 16;
     // [MQTT-3.14.2-3] The Reason String is left out where the packet would be too large with it.
@@ -81,7 +82,7 @@ function leave(context: ShardContext, session: Session, nowMs: number): void {
     context.sessions.saveRow(session);
     context.clock.watchSession(session);
   } else {
-    context.sessions.end(session);
+    context.sessions.end(session, nowMs);
   }
 }
 
@@ -98,7 +99,7 @@ export function publishWill(context: ShardContext, session: Session, nowMs: numb
 /** The session ends before its time: with it ends the delay of its Will ([MQTT-3.1.3-9]). */
 export function endSession(context: ShardContext, session: Session, nowMs: number): void {
   publishWill(context, session, nowMs);
-  context.sessions.end(session);
+  context.sessions.end(session, nowMs);
 }
 
 const closeCodes: Partial<Record<ReasonCode, CloseCode>> = {

@@ -1,12 +1,20 @@
 import type { ApplicationMessage, PublishPacket, PublishResponsePacket } from "../packet.ts";
-import { ReasonCode } from "../reason-code.ts";
-import { isFailure } from "../reason-code.ts";
+import { isFailure, ReasonCode } from "../reason-code.ts";
+import type { Refusal } from "../refusal.ts";
+import { capabilityRefusalOf, messageRefusalOf } from "../refusal.ts";
 import { toPublication } from "../publication.ts";
-import { topicRefusalOf } from "../topic.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
+
+/** What became of a message: a code for its acknowledgement, and the reason if it was refused. */
+interface Outcome {
+  readonly reasonCode: ReasonCode;
+  readonly reasonString?: string;
+}
+
+const taken: Outcome = { reasonCode: ReasonCode.Success };
 
 /** PUBLISH from a client: route it, then acknowledge it once it is safe. */
 export function handlePublish(
@@ -19,20 +27,20 @@ export function handlePublish(
   context.counters.messagesReceived += 1;
   const message = resolveTopicAlias(context, connection, packet, nowMs);
   if (message === undefined) return;
-  if (exceedsReceiveMaximum(context, connection, session, packet)) {
-    const reasonString = `More than ${context.config.limits.receiveMaximum} messages are unacknowledged`;
-    disconnect(context, connection, ReasonCode.ReceiveMaximumExceeded, reasonString, nowMs);
+  const fault =
+    capabilityRefusalOf(message, context.config.limits) ??
+    receiveMaximumRefusalOf(context, connection, session, packet);
+  if (fault !== undefined) {
+    disconnect(context, connection, fault.reasonCode, fault.reasonString, nowMs);
     return;
   }
-  const { packetIdentifier } = packet;
-  if (message.qos === 0 || packetIdentifier === undefined) {
-    publish(context, session, message, nowMs);
-  } else if (message.qos === 1) {
-    const reasonCode = publish(context, session, message, nowMs);
-    acknowledge(context, connection, { type: "puback", packetIdentifier, reasonCode });
+  const outcome = receive(context, session, message, packet.packetIdentifier, nowMs);
+  if (isFailure(outcome.reasonCode)) context.counters.countRefusal(outcome.reasonCode);
+  if (isFailure(outcome.reasonCode) && connection.protocolVersion < 5) {
+    // MQTT 3.x has no way to say no but to close ([MQTT-3.3.5-2] of 3.1.1).
+    disconnect(context, connection, outcome.reasonCode, outcome.reasonString ?? "", nowMs);
   } else {
-    const reasonCode = receiveQos2(context, session, packetIdentifier, message, nowMs);
-    acknowledge(context, connection, { type: "pubrec", packetIdentifier, reasonCode });
+    acknowledge(context, connection, packet, outcome);
   }
 }
 
@@ -89,49 +97,87 @@ function resolveTopicAlias(
 }
 
 /** [MQTT-3.3.4-7], [MQTT-3.3.4-9]. A QoS 2 message sent again is not one more. */
-function exceedsReceiveMaximum(
+function receiveMaximumRefusalOf(
   { config }: ShardContext,
   connection: Connection,
   session: Session,
   { message, packetIdentifier }: PublishPacket,
-): boolean {
-  if (connection.protocolVersion !== 5 || message.qos === 0 || packetIdentifier === undefined) return false;
-  if (session.receivedQos2.has(packetIdentifier)) return false;
-  return session.receivedQos2.size + connection.parkedPubackCount >= config.limits.receiveMaximum;
+): Refusal | undefined {
+  const { receiveMaximum, receivedQos2Max } = config.limits;
+  if (message.qos === 0 || packetIdentifier === undefined) return undefined;
+  if (session.receivedQos2.has(packetIdentifier)) return undefined;
+  // A 3.x client knows of no Receive Maximum, but its identifiers have to fit the attachment.
+  const countMax = connection.protocolVersion === 5 ? receiveMaximum : receivedQos2Max;
+  if (session.receivedQos2.size + connection.parkedPubackCount < countMax) return undefined;
+  return {
+    reasonCode: ReasonCode.ReceiveMaximumExceeded,
+    reasonString: `More than ${countMax} messages are unacknowledged`,
+  };
+}
+
+function receive(
+  context: ShardContext,
+  session: Session,
+  message: ApplicationMessage,
+  packetIdentifier: number | undefined,
+  nowMs: number,
+): Outcome {
+  if (message.qos === 0 || packetIdentifier === undefined) return publish(context, session, message, nowMs);
+  const isReceived = session.receivedQos2.has(packetIdentifier);
+  if (message.qos === 2) {
+    // [MQTT-4.3.3-10] Received before, with or without DUP: acknowledged again, not routed again.
+    return isReceived ? taken : receiveQos2(context, session, message, packetIdentifier, nowMs);
+  }
+  if (!isReceived) return publish(context, session, message, nowMs);
+  return {
+    reasonCode: ReasonCode.PacketIdentifierInUse,
+    reasonString: "The Packet Identifier belongs to a QoS 2 message",
+  };
 }
 
 /** Method A of section 4.3.3: routed once, when the identifier is new; PUBREL frees the identifier. */
 function receiveQos2(
   context: ShardContext,
   session: Session,
-  packetIdentifier: number,
   message: ApplicationMessage,
+  packetIdentifier: number,
   nowMs: number,
-): ReasonCode {
-  if (session.receivedQos2.has(packetIdentifier)) return ReasonCode.Success;
-  const reasonCode = publish(context, session, message, nowMs);
-  if (isFailure(reasonCode)) return reasonCode;
+): Outcome {
+  const outcome = publish(context, session, message, nowMs);
+  if (isFailure(outcome.reasonCode)) return outcome;
   session.receivedQos2.add(packetIdentifier);
   if (session.isPersistent) context.log.noteChanged(session);
-  return reasonCode;
+  return outcome;
 }
 
 function publish(
-  context: ShardContext,
+  { config, owners }: ShardContext,
   session: Session,
   message: ApplicationMessage,
   nowMs: number,
-): ReasonCode {
-  const refusal = topicRefusalOf(message.topicName, context.config.limits);
+): Outcome {
+  const refusal = messageRefusalOf(message, config.limits, config.isUtf8);
   if (refusal !== undefined) return refusal;
   const publication = toPublication(message, nowMs);
-  if (message.retain && !context.owners.acceptsRetained(publication)) return ReasonCode.QuotaExceeded;
-  const { matchedCount } = context.owners.publish(publication, session.clientId, nowMs);
-  return matchedCount === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
+  if (message.retain && !owners.acceptsRetained(publication)) {
+    return {
+      reasonCode: ReasonCode.QuotaExceeded,
+      reasonString: `${config.limits.retainedMessagesMax} messages are retained already`,
+    };
+  }
+  const { matchedCount } = owners.publish(publication, session.clientId, nowMs);
+  return matchedCount === 0 ? { reasonCode: ReasonCode.NoMatchingSubscribers } : taken;
 }
 
-function acknowledge(context: ShardContext, connection: Connection, packet: PublishResponsePacket): void {
-  if (connection.isClosed) return;
-  context.output.changed.add(connection);
-  context.output.acknowledge(connection, packet, context.mustCommit);
+function acknowledge(
+  { mustCommit, output }: ShardContext,
+  connection: Connection,
+  { message: { qos }, packetIdentifier }: PublishPacket,
+  { reasonCode, reasonString }: Outcome,
+): void {
+  if (packetIdentifier === undefined || connection.isClosed) return;
+  output.changed.add(connection);
+  const type = qos === 1 ? "puback" : "pubrec";
+  const reason = connection.client?.problemInformation && reasonString !== undefined && { reasonString };
+  output.acknowledge(connection, { type, packetIdentifier, reasonCode, ...reason }, mustCommit);
 }

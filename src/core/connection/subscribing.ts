@@ -1,17 +1,27 @@
 import type { SubscribePacket, UnsubscribePacket } from "../packet.ts";
-import { isFailure, ReasonCode } from "../reason-code.ts";
+import type { Refusal } from "../refusal.ts";
+import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
-import { levelCountOf, parseSharedFilter } from "../topic.ts";
+import { hasWildcard, levelCountOf, parseSharedFilter } from "../topic.ts";
 import type { Connection } from "./connection.ts";
+import { disconnect } from "./disconnecting.ts";
 
-/** What was granted for one Topic Filter. */
+/** The answer to one Topic Filter. */
 interface Grant {
   readonly reasonCode: ReasonCode;
+  readonly reasonString?: string;
   /** Set when retained messages are to follow. */
   readonly replay?: SubscriptionRecord;
 }
+
+const grantedQos = [ReasonCode.GrantedQoS0, ReasonCode.GrantedQoS1, ReasonCode.GrantedQoS2] as const;
+
+const identifierInUse: Refusal = {
+  reasonCode: ReasonCode.PacketIdentifierInUse,
+  reasonString: "The Packet Identifier belongs to a QoS 2 message",
+};
 
 /** SUBSCRIBE: grant, write, acknowledge, then send retained messages ([MQTT-3.8.4-1]). */
 export function handleSubscribe(
@@ -21,25 +31,22 @@ export function handleSubscribe(
   packet: SubscribePacket,
   nowMs: number,
 ): void {
-  const grants = packet.requests.map(({ topicFilter, ...options }) =>
-    subscribe(context, session, {
-      topicFilter,
-      ...options,
-      ...(packet.subscriptionIdentifier !== undefined && {
-        subscriptionIdentifier: packet.subscriptionIdentifier,
-      }),
-    }),
-  );
-  answer(
-    context,
-    connection,
-    "suback",
-    packet.packetIdentifier,
-    grants.map(({ reasonCode }) => reasonCode),
-  );
+  const { subscriptionIdentifier } = packet;
+  if (subscriptionIdentifier !== undefined && !context.config.limits.subscriptionIdentifiersAvailable) {
+    const { SubscriptionIdentifiersNotSupported: reasonCode } = ReasonCode;
+    disconnect(context, connection, reasonCode, "Subscription Identifiers are not available here", nowMs);
+    return;
+  }
+  const isInUse = isIdentifierInUse(connection, session, packet);
+  const grants = packet.requests.map(({ topicFilter, ...options }): Grant => {
+    if (isInUse) return refused(context, identifierInUse);
+    const identifier = subscriptionIdentifier !== undefined && { subscriptionIdentifier };
+    return subscribe(context, session, { topicFilter, ...options, ...identifier });
+  });
+  answer(context, connection, "suback", packet.packetIdentifier, grants);
   for (const { replay } of grants) {
     if (replay === undefined) continue;
-    const topicNames = context.owners.retainedNames(replay.topicFilter);
+    const topicNames = context.owners.retainedNames(replay.topicFilter, nowMs);
     context.delivering.replay(session, replay, topicNames, context.owners, nowMs);
   }
 }
@@ -51,37 +58,74 @@ export function handleUnsubscribe(
   session: Session,
   packet: UnsubscribePacket,
 ): void {
-  const reasonCodes = packet.topicFilters.map((topicFilter) =>
-    context.sessions.unsubscribe(session, topicFilter)
-      ? ReasonCode.Success
-      : ReasonCode.NoSubscriptionExisted,
-  );
-  answer(context, connection, "unsuback", packet.packetIdentifier, reasonCodes);
+  const isInUse = isIdentifierInUse(connection, session, packet);
+  const grants = packet.topicFilters.map((topicFilter): Grant => {
+    if (isInUse) return refused(context, identifierInUse);
+    const existed = context.sessions.unsubscribe(session, topicFilter);
+    return { reasonCode: existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted };
+  });
+  answer(context, connection, "unsuback", packet.packetIdentifier, grants);
 }
 
-function subscribe(context: ShardContext, session: Session, subscription: SubscriptionRecord): Grant {
-  const reasonCode = refusalOf(context, session, subscription) ?? grantedQos[subscription.maximumQos];
-  if (isFailure(reasonCode)) return { reasonCode };
+/** [MQTT-2.2.1-3]; MQTT 3.x has no code for it. */
+function isIdentifierInUse(
+  { protocolVersion }: Connection,
+  { receivedQos2 }: Session,
+  { packetIdentifier }: { packetIdentifier: number },
+): boolean {
+  return protocolVersion === 5 && receivedQos2.has(packetIdentifier);
+}
+
+function subscribe(context: ShardContext, session: Session, requested: SubscriptionRecord): Grant {
+  const refusal = refusalOf(context, session, requested);
+  if (refusal !== undefined) return refused(context, refusal);
+  const maximumQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as 0 | 1 | 2;
+  const subscription = { ...requested, maximumQos };
   const isNew = context.sessions.subscribe(session, subscription);
-  const { retainHandling } = subscription;
+  const reasonCode = grantedQos[maximumQos];
+  // Shared Subscriptions get no retained messages (section 4.8.2).
+  if (parseSharedFilter(subscription.topicFilter) !== undefined) return { reasonCode };
   // [MQTT-3.3.1-9], [MQTT-3.3.1-10], [MQTT-3.3.1-11].
+  const { retainHandling } = subscription;
   const sendsRetained = retainHandling === 0 || (retainHandling === 1 && isNew);
   return sendsRetained ? { reasonCode, replay: subscription } : { reasonCode };
 }
 
-const grantedQos = [ReasonCode.GrantedQoS0, ReasonCode.GrantedQoS1, ReasonCode.GrantedQoS2] as const;
+function refused({ counters }: ShardContext, { reasonCode, reasonString }: Refusal): Grant {
+  counters.countRefusal(reasonCode);
+  return { reasonCode, reasonString };
+}
 
 function refusalOf(
-  { config }: ShardContext,
-  session: Session,
+  { config: { limits } }: ShardContext,
+  { subscriptions }: Session,
   { topicFilter }: SubscriptionRecord,
-): ReasonCode | undefined {
-  const { subscriptionsPerSessionMax, topicLevelsMax } = config.limits;
-  if (parseSharedFilter(topicFilter) !== undefined) return ReasonCode.SharedSubscriptionsNotSupported;
-  if (levelCountOf(topicFilter) > topicLevelsMax) return ReasonCode.TopicFilterInvalid;
-  const isNew = !session.subscriptions.has(topicFilter);
-  if (isNew && session.subscriptions.size >= subscriptionsPerSessionMax) return ReasonCode.QuotaExceeded;
-  return undefined;
+): Refusal | undefined {
+  if (!limits.sharedSubscriptionAvailable && parseSharedFilter(topicFilter) !== undefined) {
+    return {
+      reasonCode: ReasonCode.SharedSubscriptionsNotSupported,
+      reasonString: "Shared Subscriptions are not available here",
+    };
+  }
+  if (!limits.wildcardSubscriptionAvailable && hasWildcard(topicFilter)) {
+    return {
+      reasonCode: ReasonCode.WildcardSubscriptionsNotSupported,
+      reasonString: "Wildcards are not available here",
+    };
+  }
+  if (levelCountOf(topicFilter) > limits.topicLevelsMax) {
+    return {
+      reasonCode: ReasonCode.TopicFilterInvalid,
+      reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
+    };
+  }
+  const isOneMore =
+    !subscriptions.has(topicFilter) && subscriptions.size >= limits.subscriptionsPerSessionMax;
+  if (!isOneMore) return undefined;
+  return {
+    reasonCode: ReasonCode.QuotaExceeded,
+    reasonString: `A session has at most ${limits.subscriptionsPerSessionMax} subscriptions`,
+  };
 }
 
 function answer(
@@ -89,13 +133,21 @@ function answer(
   connection: Connection,
   type: "suback" | "unsuback",
   packetIdentifier: number,
-  reasonCodes: ReasonCode[],
+  grants: readonly Grant[],
 ): void {
+  const reasonString = grants.find((grant) => grant.reasonString !== undefined)?.reasonString;
+  const isWanted = connection.client?.problemInformation === true && reasonString !== undefined;
+  const packet = {
+    type,
+    packetIdentifier,
+    reasonCodes: grants.map(({ reasonCode }) => reasonCode),
+    ...(isWanted && { reasonString }),
+  };
   output.changed.add(connection);
   if (sessions.hasChangedRows) {
     clock.watchConnection(connection);
-    output.holdAfterCommit(connection, { type, packetIdentifier, reasonCodes });
+    output.holdAfterCommit(connection, packet);
   } else {
-    output.send(connection, { type, packetIdentifier, reasonCodes });
+    output.send(connection, packet);
   }
 }

@@ -144,6 +144,17 @@ export class MessageLog {
     this.#freeSlots.push(segment.slot);
   }
 
+  /** Messages for the session that no flush has written. */
+  unwrittenFor(session: LogSession): QueuedMessage[] {
+    const found: QueuedMessage[] = [];
+    for (const { publication, sessions, targets } of this.#unwritten) {
+      for (const [index, target] of targets.entries()) {
+        if (sessions[index] === session) found.push({ publication, target });
+      }
+    }
+    return found;
+  }
+
   /** The session is gone: its waiting messages, from segment `fromSeq` on, need no keeping. */
   forget(session: LogSession, fromSeq: number): void {
     this.noteStoredInRow(session);

@@ -15,6 +15,8 @@ export interface DeliverOptions {
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
   readonly subscriptionIdentifiers?: readonly number[];
+  /** The Shared Subscription by which the session was chosen. */
+  readonly sharedFilter?: string;
 }
 
 /** How much waits in a socket before QoS 0 messages are left out and retained messages wait. */
@@ -82,14 +84,10 @@ export class Delivering {
       this.#deliverQos0(session, publication, options, nowMs);
       return;
     }
-    const { qos, retain, subscriptionIdentifiers } = options;
-    const delivery = {
-      qos,
-      retain,
-      ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-    };
-    const queued = session.outbound.enqueue(publication, delivery, session.connection !== undefined);
-    if (!queued || session.connection === undefined) return;
+    const { qos } = options;
+    const isConnected = session.connection !== undefined;
+    const queued = session.outbound.enqueue(publication, { ...options, qos }, isConnected);
+    if (!queued || !isConnected) return;
     if (session.outbound.logged) {
       this.#awaitCommit.add(session);
     } else {
@@ -266,15 +264,19 @@ export class Delivering {
   }
 
   /** False when the packet is larger than the client accepts ([MQTT-3.1.2-24]). */
-  #transmit(connection: Connection, delivery: Delivery): boolean {
-    const maximumPacketSizeBytes = connection.client?.maximumPacketSizeBytes;
+  #transmit(connection: Connection, plain: Delivery): boolean {
+    const { client, outboundTopicAliases, protocolVersion } = connection;
+    const { topicName } = plain.message;
+    const alias = outboundTopicAliases.choose(topicName);
+    const delivery = alias === undefined ? plain : { ...plain, ...alias };
     if (
-      maximumPacketSizeBytes !== undefined &&
-      this.#config.publishSizeBytes(delivery, connection.protocolVersion) > maximumPacketSizeBytes
+      client?.maximumPacketSizeBytes !== undefined &&
+      this.#config.publishSizeBytes(delivery, protocolVersion) > client.maximumPacketSizeBytes
     ) {
       this.#counters.droppedTooLarge += 1;
       return false;
     }
+    if (alias !== undefined) outboundTopicAliases.note(topicName, alias);
     this.#counters.messagesSent += 1;
     this.#output.deliver(connection, delivery);
     return true;

@@ -15,6 +15,8 @@ interface Inflight {
   phase: InflightRecord["phase"];
   /** Where the message is kept, until it is acknowledged. */
   segment?: Segment | undefined;
+  /** The message itself, if another session may have to take it over and the log does not have it. */
+  message?: QueuedMessage;
 }
 
 /** What a delivery needs besides the message. */
@@ -22,6 +24,7 @@ export interface DeliveryOptions {
   readonly qos: 1 | 2;
   readonly retain: boolean;
   readonly subscriptionIdentifiers?: readonly number[];
+  readonly sharedFilter?: string;
 }
 
 /** The next message to send, and whether it may have been sent before. */
@@ -135,7 +138,9 @@ export class Outbound {
     const { ordinal, qos } = message.target;
     this.#shift(message);
     const phase = qos === 1 ? "awaitingPuback" : "awaitingPubrec";
-    this.#inflight.set(packetIdentifier, { ordinal, phase, segment: message.segment });
+    const inflight: Inflight = { ordinal, phase, segment: message.segment };
+    if (!this.#logged && qos === 1 && message.target.sharedFilter !== undefined) inflight.message = message;
+    this.#inflight.set(packetIdentifier, inflight);
   }
 
   /** The message of {@link next} will not be sent. */
@@ -211,25 +216,37 @@ export class Outbound {
     this.#forgetOldestIfIdle();
   }
 
-  /** Nobody will ask for the messages again. */
-  forget(): void {
+  /**
+   * The session is over. Returns the messages of Shared Subscriptions that another member may take: all but those
+   * of QoS 2 that were sent ([MQTT-4.8.2-5]).
+   */
+  forget(): QueuedMessage[] {
+    const shared = this.#isIdle ? [] : this.#sharedMessages();
     this.#log.forget(this.#owner, this.#oldestSeq ?? this.#log.nextSeq);
     this.#waiting = [];
     this.#waitingHead = 0;
     this.#oldestSeq = undefined;
+    return shared;
   }
 
   state(): DeliveryState {
     const inflight: InflightRecord[] = [];
     for (const { ordinal, phase } of this.#resend.values()) inflight.push({ ordinal, phase, resend: true });
     for (const { ordinal, phase } of this.#inflight.values()) inflight.push({ ordinal, phase });
-    return { nextOrdinal: this.#nextOrdinal, sentThrough: this.#sentThrough, inflight, receivedQos2: [] };
+    return {
+      nextOrdinal: this.#nextOrdinal,
+      sentThrough: this.#sentThrough,
+      ...(this.#dupThrough > this.#sentThrough && { dupThrough: this.#dupThrough }),
+      inflight,
+      receivedQos2: [],
+    };
   }
 
   /** Takes over a stored state; to be followed by {@link onLogged} for each message that the log still has. */
   restore(state: DeliveryState): void {
     this.#nextOrdinal = state.nextOrdinal;
     this.#sentThrough = state.sentThrough;
+    this.#dupThrough = state.dupThrough ?? 0;
     this.#resend.clear();
     this.#inflight.clear();
     for (const { ordinal, phase, resend } of state.inflight) {
@@ -334,8 +351,35 @@ export class Outbound {
     inflight.segment = undefined;
   }
 
+  get #isIdle(): boolean {
+    return this.waitingCount === 0 && this.#inflight.size === 0 && this.#resend.size === 0;
+  }
+
+  #sharedMessages(): QueuedMessage[] {
+    const messages: QueuedMessage[] = [];
+    for (const { message } of this.#inflight.values()) if (message !== undefined) messages.push(message);
+    if (this.#oldestSeq !== undefined) messages.push(...this.#loggedMessages(this.#oldestSeq));
+    messages.push(...(this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#unsent()));
+    return messages.filter(
+      ({ target }) =>
+        target.sharedFilter !== undefined && (target.qos === 1 || target.ordinal > this.#sentThrough),
+    );
+  }
+
+  *#loggedMessages(fromSeq: number): Iterable<QueuedMessage> {
+    let seq = fromSeq;
+    for (let ordinal = 0; ;) {
+      const page = this.#log.read(this.#owner, ordinal, seq, pageLimits);
+      yield* page.messages;
+      const last = page.messages.at(-1);
+      if (last === undefined) return;
+      ordinal = last.target.ordinal;
+      seq = page.nextSeq;
+    }
+  }
+
   #forgetOldestIfIdle(): void {
-    if (this.waitingCount > 0 || this.#inflight.size > 0 || this.#resend.size > 0) return;
+    if (!this.#isIdle) return;
     this.#oldestSeq = undefined;
     this.#readThrough = this.#sentThrough;
     this.#readFromSeq = this.#log.nextSeq;

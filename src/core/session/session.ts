@@ -5,6 +5,7 @@ import type { Limits } from "../limits.ts";
 import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
 import type { DeliveryState, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
 import type { WillMessage } from "../packet.ts";
+import { isServerFilter } from "../topics/server-topics.ts";
 import type { Replay } from "./delivering.ts";
 import { Outbound } from "./outbound.ts";
 
@@ -71,6 +72,11 @@ export class Session implements LogSession {
 
   get rowHoldsSubscriptions(): boolean {
     return this.isPersistent || this.#overflowsAttachment;
+  }
+
+  get watchesServerTopics(): boolean {
+    for (const topicFilter of this.subscriptions.keys()) if (isServerFilter(topicFilter)) return true;
+    return false;
   }
 
   get expiresAtMs(): number | undefined {

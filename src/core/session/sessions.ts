@@ -2,7 +2,7 @@ import type { Connection } from "../connection/connection.ts";
 import type { AttachedClient } from "../effect.ts";
 import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
-import type { LogSession, MessageLog } from "../queue/message-log.ts";
+import type { LogSession, MessageLog, QueuedMessage } from "../queue/message-log.ts";
 import type { Publication } from "../publication.ts";
 import type {
   DeliveryState,
@@ -12,18 +12,11 @@ import type {
   SubscriptionRecord,
 } from "../storage-port.ts";
 import type { Subscribers } from "../topics/topic-owner.ts";
-import { TopicTree } from "../topics/topic-tree.ts";
+import { isServerFilter } from "../topics/server-topics.ts";
 import type { Delivering } from "./delivering.ts";
 import { Session } from "./session.ts";
-
-/** How a message matched one session, over all its subscriptions ([MQTT-3.3.4-2], [MQTT-3.3.4-4]). */
-interface Match {
-  maximumQos: 0 | 1 | 2;
-  retainAsPublished: boolean;
-  subscriptionIdentifiers: number[] | undefined;
-}
-
-type Subscribed = Map<Session, SubscriptionRecord>;
+import type { Recipient } from "./subscription-tree.ts";
+import { SubscriptionTree } from "./subscription-tree.ts";
 
 /** The sessions of the shard and the subscriptions they hold. */
 export class Sessions implements Subscribers {
@@ -36,11 +29,13 @@ export class Sessions implements Subscribers {
   readonly #claimBoot: () => number;
   readonly #byClientId = new Map<string, Session>();
   readonly #byNumber = new Map<number, Session>();
-  readonly #tree = new TopicTree<Subscribed>();
+  readonly #tree = new SubscriptionTree();
   /** Rows to be written, or deleted (undefined), with the next commit. */
   readonly #changedRows = new Map<string, Session | undefined>();
   #lastNumber = 0;
   #connectedCount = 0;
+  /** Connected and subscribed to topics of the server. */
+  readonly #watchers = new Set<Session>();
 
   constructor(
     storage: ShardStorage,
@@ -79,6 +74,11 @@ export class Sessions implements Subscribers {
     return this.#connectedCount;
   }
 
+  /** Somebody wants the topics of the server. */
+  get isWatched(): boolean {
+    return this.#watchers.size > 0;
+  }
+
   create(clientId: string, logged: boolean): Session {
     const session = this.#add(clientId, this.#lastNumber + 1, logged);
     // The row of an ended session that is about to be deleted is replaced instead.
@@ -90,21 +90,26 @@ export class Sessions implements Subscribers {
     if (session.connection === undefined) this.#connectedCount += 1;
     session.connection = connection;
     connection.session = session;
+    this.#tree.updatePresence(session);
+    this.#updateWatcher(session);
   }
 
   disconnect(session: Session): void {
     if (session.connection !== undefined) this.#connectedCount -= 1;
     session.connection = undefined;
+    this.#tree.updatePresence(session);
+    this.#watchers.delete(session);
   }
 
   /** Ends the session: its subscriptions, queue and row go. */
-  end(session: Session): void {
+  end(session: Session, nowMs: number): void {
     session.isOver = true;
-    for (const topicFilter of session.subscriptions.keys()) this.#leaveTree(session, topicFilter);
-    session.outbound.forget();
+    for (const topicFilter of session.subscriptions.keys()) this.#tree.remove(session, topicFilter);
+    const sharedMessages = session.outbound.forget();
     this.#byClientId.delete(session.clientId);
     this.#byNumber.delete(session.sessionNumber);
     this.#dropRow(session);
+    this.#handOver(sharedMessages, nowMs);
   }
 
   /** True when the session had no such subscription. Repeating one writes nothing. */
@@ -112,7 +117,8 @@ export class Sessions implements Subscribers {
     const existing = session.subscriptions.get(subscription.topicFilter);
     if (existing !== undefined && isSame(existing, subscription)) return false;
     session.subscribe(subscription);
-    this.#joinTree(session, subscription);
+    this.#tree.add(session, subscription);
+    if (isServerFilter(subscription.topicFilter)) this.#updateWatcher(session);
     if (session.rowHoldsSubscriptions) this.saveRow(session);
     return existing === undefined;
   }
@@ -120,7 +126,8 @@ export class Sessions implements Subscribers {
   unsubscribe(session: Session, topicFilter: string): boolean {
     const heldByRow = session.rowHoldsSubscriptions;
     if (!session.unsubscribe(topicFilter)) return false;
-    this.#leaveTree(session, topicFilter);
+    this.#tree.remove(session, topicFilter);
+    if (isServerFilter(topicFilter)) this.#updateWatcher(session);
     if (heldByRow) this.saveRow(session);
     return true;
   }
@@ -149,23 +156,9 @@ export class Sessions implements Subscribers {
   }
 
   deliver(publication: Publication, publisherClientId: string, nowMs: number): number {
-    const { topicName, qos, retain } = publication.message;
-    const matches = this.#match(topicName, publisherClientId);
-    for (const [session, match] of matches) {
-      this.#delivering.deliver(
-        session,
-        publication,
-        {
-          qos: Math.min(qos, match.maximumQos) as 0 | 1 | 2,
-          retain: retain && match.retainAsPublished,
-          ...(match.subscriptionIdentifiers !== undefined && {
-            subscriptionIdentifiers: match.subscriptionIdentifiers,
-          }),
-        },
-        nowMs,
-      );
-    }
-    return matches.size;
+    const recipients = this.#tree.match(publication.message.topicName, publisherClientId);
+    for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
+    return recipients.length;
   }
 
   /** Reads all sessions and the log; `connections` are those whose sockets survived. */
@@ -180,6 +173,31 @@ export class Sessions implements Subscribers {
     for (const [connection, client] of connections) this.#reattach(connection, client);
     for (const head of heads) this.#noteNumbers(head);
     this.#log.restore(heads, stateSeqs, (sessionNumber) => this.#byNumber.get(sessionNumber));
+  }
+
+  #deliverTo(recipient: Recipient, publication: Publication, nowMs: number): void {
+    const { session, maximumQos, retainAsPublished, subscriptionIdentifiers, sharedFilter } = recipient;
+    const { qos, retain } = publication.message;
+    const options = {
+      qos: Math.min(qos, maximumQos) as 0 | 1 | 2,
+      retain: retain && retainAsPublished,
+      ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
+      ...(sharedFilter !== undefined && { sharedFilter }),
+    };
+    this.#delivering.deliver(session, publication, options, nowMs);
+  }
+
+  /** What an ended session had got by a Shared Subscription goes to another member (section 4.8.2). */
+  #handOver(messages: readonly QueuedMessage[], nowMs: number): void {
+    for (const { publication, target } of messages) {
+      const recipient = target.sharedFilter && this.#tree.chooseMember(target.sharedFilter);
+      if (recipient) this.#deliverTo(recipient, publication, nowMs);
+    }
+  }
+
+  #updateWatcher(session: Session): void {
+    if (session.connection !== undefined && session.watchesServerTopics) this.#watchers.add(session);
+    else this.#watchers.delete(session);
   }
 
   #dropRow(session: Session): void {
@@ -212,7 +230,7 @@ export class Sessions implements Subscribers {
   #restore(record: SessionRecord): void {
     const session = this.#add(record.clientId, record.sessionNumber, record.sessionExpiryIntervalSec > 0);
     session.restoreRecord(record);
-    for (const subscription of session.subscriptions.values()) this.#joinTree(session, subscription);
+    for (const subscription of session.subscriptions.values()) this.#tree.add(session, subscription);
   }
 
   /**
@@ -243,8 +261,9 @@ export class Sessions implements Subscribers {
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);
-      this.#joinTree(session, subscription);
+      this.#tree.add(session, subscription);
     }
+    this.#updateWatcher(session);
   }
 
   #noteNumbers(head: SegmentHead): void {
@@ -253,50 +272,6 @@ export class Sessions implements Subscribers {
     }
     for (const [sessionNumber] of head.deliveryStates)
       this.#lastNumber = Math.max(this.#lastNumber, sessionNumber);
-  }
-
-  #match(topicName: string, publisherClientId: string): Map<Session, Match> {
-    const matches = new Map<Session, Match>();
-    this.#tree.matchFilters(topicName, (subscribed) => {
-      for (const [session, subscription] of subscribed) {
-        // [MQTT-3.8.3-3] No Local: not back to the client that published it.
-        if (subscription.noLocal && session.clientId === publisherClientId) continue;
-        merge(matches, session, subscription);
-      }
-    });
-    return matches;
-  }
-
-  #joinTree(session: Session, subscription: SubscriptionRecord): void {
-    const subscribed = this.#tree.get(subscription.topicFilter);
-    if (subscribed === undefined) {
-      this.#tree.set(subscription.topicFilter, new Map([[session, subscription]]));
-    } else {
-      subscribed.set(session, subscription);
-    }
-  }
-
-  #leaveTree(session: Session, topicFilter: string): void {
-    const subscribed = this.#tree.get(topicFilter);
-    if (subscribed === undefined) return;
-    subscribed.delete(session);
-    if (subscribed.size === 0) this.#tree.delete(topicFilter);
-  }
-}
-
-function merge(matches: Map<Session, Match>, session: Session, subscription: SubscriptionRecord): void {
-  const { maximumQos, retainAsPublished, subscriptionIdentifier } = subscription;
-  const match = matches.get(session);
-  if (match === undefined) {
-    const subscriptionIdentifiers =
-      subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier];
-    matches.set(session, { maximumQos, retainAsPublished, subscriptionIdentifiers });
-    return;
-  }
-  match.maximumQos = Math.max(match.maximumQos, maximumQos) as 0 | 1 | 2;
-  match.retainAsPublished ||= retainAsPublished;
-  if (subscriptionIdentifier !== undefined) {
-    (match.subscriptionIdentifiers ??= []).push(subscriptionIdentifier);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Publication } from "../publication.ts";
+import type { ServerTopics } from "./server-topics.ts";
 import type { Retained } from "./retained.ts";
 
 /** What the owner of a topic asks of the sessions that it has routes to. */
@@ -18,17 +19,19 @@ export interface TopicOwners {
   /** Whether a message to be retained would be kept. */
   acceptsRetained(publication: Publication): boolean;
   /** Topic Names with a retained message that match. */
-  retainedNames(topicFilter: string): string[];
+  retainedNames(topicFilter: string, nowMs: number): string[];
   retained(topicName: string, nowMs: number): Publication | undefined;
 }
 
 /** The topic role of a shard, for the sessions of the same shard: no route is stored and no message leaves. */
 export class LocalTopicOwner implements TopicOwners {
   readonly #retained: Retained;
+  readonly #serverTopics: ServerTopics;
   readonly #subscribers: Subscribers;
 
-  constructor(retained: Retained, subscribers: Subscribers) {
+  constructor(retained: Retained, serverTopics: ServerTopics, subscribers: Subscribers) {
     this.#retained = retained;
+    this.#serverTopics = serverTopics;
     this.#subscribers = subscribers;
   }
 
@@ -41,11 +44,12 @@ export class LocalTopicOwner implements TopicOwners {
     return this.#retained.accepts(publication.message);
   }
 
-  retainedNames(topicFilter: string): string[] {
-    return this.#retained.matchingNames(topicFilter);
+  retainedNames(topicFilter: string, nowMs: number): string[] {
+    const topicNames = this.#retained.matchingNames(topicFilter);
+    return topicNames.concat(this.#serverTopics.matchingNames(topicFilter, nowMs));
   }
 
   retained(topicName: string, nowMs: number): Publication | undefined {
-    return this.#retained.read(topicName, nowMs);
+    return this.#serverTopics.read(topicName, nowMs) ?? this.#retained.read(topicName, nowMs);
   }
 }

@@ -1,0 +1,117 @@
+import type { SubscriptionRecord } from "../storage-port.ts";
+import { parseSharedFilter } from "../topic.ts";
+import { TopicTree } from "../topics/topic-tree.ts";
+import type { Session } from "./session.ts";
+import { SharedGroup } from "./shared-group.ts";
+
+/** A session that gets a message, and how, over all its subscriptions that match ([MQTT-3.3.4-2], [MQTT-3.3.4-4]). */
+export interface Recipient {
+  readonly session: Session;
+  maximumQos: 0 | 1 | 2;
+  retainAsPublished: boolean;
+  subscriptionIdentifiers: number[] | undefined;
+  /** The Shared Subscription by which it was chosen. */
+  readonly sharedFilter?: string;
+}
+
+/** All subscriptions to one Topic Filter. */
+interface Subscribed {
+  readonly sessions: Map<Session, SubscriptionRecord>;
+  /** By ShareName. */
+  readonly groups: Map<string, SharedGroup>;
+}
+
+/** The subscriptions of all sessions of the shard, found by Topic Name. */
+export class SubscriptionTree {
+  readonly #tree = new TopicTree<Subscribed>();
+
+  add(session: Session, subscription: SubscriptionRecord): void {
+    const { shareName, topicFilter } = partsOf(subscription.topicFilter);
+    let subscribed = this.#tree.get(topicFilter);
+    if (subscribed === undefined) {
+      subscribed = { sessions: new Map(), groups: new Map() };
+      this.#tree.set(topicFilter, subscribed);
+    }
+    if (shareName === undefined) {
+      subscribed.sessions.set(session, subscription);
+    } else {
+      groupOf(subscribed, shareName).add(session, subscription);
+    }
+  }
+
+  remove(session: Session, filter: string): void {
+    const { shareName, topicFilter } = partsOf(filter);
+    const subscribed = this.#tree.get(topicFilter);
+    if (subscribed === undefined) return;
+    if (shareName === undefined) {
+      subscribed.sessions.delete(session);
+    } else if (subscribed.groups.get(shareName)?.remove(session) === "empty") {
+      subscribed.groups.delete(shareName);
+    }
+    if (subscribed.sessions.size === 0 && subscribed.groups.size === 0) this.#tree.delete(topicFilter);
+  }
+
+  /** The session has got or lost its connection: Shared Subscriptions prefer those that have one. */
+  updatePresence(session: Session): void {
+    for (const filter of session.subscriptions.keys()) {
+      if (filter.startsWith("$share/")) this.#group(filter)?.updatePresence(session);
+    }
+  }
+
+  /** Who gets a message: everyone with a matching subscription, and one member of each Shared Subscription. */
+  match(topicName: string, publisherClientId: string): Recipient[] {
+    const bySession = new Map<Session, Recipient>();
+    const chosen: Recipient[] = [];
+    this.#tree.matchFilters(topicName, ({ sessions, groups }) => {
+      for (const [session, subscription] of sessions) {
+        // [MQTT-3.8.3-3] No Local: not back to the client that published it.
+        if (subscription.noLocal && session.clientId === publisherClientId) continue;
+        merge(bySession, session, subscription);
+      }
+      for (const group of groups.values()) {
+        const recipient = group.choose();
+        if (recipient !== undefined) chosen.push(recipient);
+      }
+    });
+    return chosen.length === 0 ? [...bySession.values()] : [...bySession.values(), ...chosen];
+  }
+
+  /** The member that takes a message over from one whose session ended. */
+  chooseMember(sharedFilter: string): Recipient | undefined {
+    return this.#group(sharedFilter)?.choose();
+  }
+
+  #group(sharedFilter: string): SharedGroup | undefined {
+    const { shareName, topicFilter } = partsOf(sharedFilter);
+    return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups.get(shareName);
+  }
+}
+
+function partsOf(filter: string): { shareName?: string; topicFilter: string } {
+  return parseSharedFilter(filter) ?? { topicFilter: filter };
+}
+
+function groupOf({ groups }: Subscribed, shareName: string): SharedGroup {
+  let group = groups.get(shareName);
+  if (group === undefined) groups.set(shareName, (group = new SharedGroup()));
+  return group;
+}
+
+function merge(
+  bySession: Map<Session, Recipient>,
+  session: Session,
+  { maximumQos, retainAsPublished, subscriptionIdentifier }: SubscriptionRecord,
+): void {
+  const recipient = bySession.get(session);
+  if (recipient === undefined) {
+    const subscriptionIdentifiers =
+      subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier];
+    bySession.set(session, { session, maximumQos, retainAsPublished, subscriptionIdentifiers });
+    return;
+  }
+  recipient.maximumQos = Math.max(recipient.maximumQos, maximumQos) as 0 | 1 | 2;
+  recipient.retainAsPublished ||= retainAsPublished;
+  if (subscriptionIdentifier !== undefined) {
+    (recipient.subscriptionIdentifiers ??= []).push(subscriptionIdentifier);
+  }
+}

@@ -1,0 +1,62 @@
+import type { Publication } from "../publication.ts";
+import { TopicTree } from "./topic-tree.ts";
+
+/** What `$SYS` tells, by the part of the Topic Name after `$SYS/broker/`. */
+export type ServerFigures = Readonly<Record<string, string | number>>;
+
+const prefix = "$SYS/broker/";
+
+/**
+ * The topics of the server itself. Their messages are made when somebody wants them: at a subscription as if they
+ * were retained, and then at intervals for as long as somebody is subscribed.
+ */
+export class ServerTopics {
+  readonly #read: (nowMs: number) => ServerFigures;
+  #names: TopicTree<string> | undefined;
+  /** The figures of one moment, for all the topics that are read at it. */
+  #latest: { readonly atMs: number; readonly figures: ServerFigures } | undefined;
+
+  constructor(read: (nowMs: number) => ServerFigures) {
+    this.#read = read;
+  }
+
+  matchingNames(topicFilter: string, nowMs: number): string[] {
+    if (!topicFilter.startsWith("$SYS")) return [];
+    if (this.#names === undefined) {
+      this.#names = new TopicTree();
+      for (const name of Object.keys(this.#figures(nowMs))) this.#names.set(prefix + name, prefix + name);
+    }
+    const topicNames: string[] = [];
+    this.#names.matchNames(topicFilter, (topicName) => topicNames.push(topicName));
+    return topicNames;
+  }
+
+  /** The present figure as a message; undefined for any other topic. */
+  read(topicName: string, nowMs: number): Publication | undefined {
+    if (!topicName.startsWith(prefix)) return undefined;
+    const figure = this.#figures(nowMs)[topicName.slice(prefix.length)];
+    return figure === undefined ? undefined : toPublication(topicName, figure);
+  }
+
+  readAll(nowMs: number): Publication[] {
+    return Object.entries(this.#figures(nowMs)).map(([name, figure]) => toPublication(prefix + name, figure));
+  }
+
+  #figures(nowMs: number): ServerFigures {
+    if (this.#latest?.atMs !== nowMs) this.#latest = { atMs: nowMs, figures: this.#read(nowMs) };
+    return this.#latest.figures;
+  }
+}
+
+export function isServerFilter(topicFilter: string): boolean {
+  return topicFilter.startsWith("$SYS") || /^\$share\/[^/]+\/\$SYS/.test(topicFilter);
+}
+
+function toPublication(topicName: string, figure: string | number): Publication {
+  return { message: { topicName, payload: toAscii(String(figure)), qos: 0, retain: true } };
+}
+
+/** Figures and version numbers are ASCII. */
+function toAscii(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,2 @@
+/** Of the broker, as in package.json. */
+export const version = "0.1.0";
