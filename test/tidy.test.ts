@@ -27,10 +27,14 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   core: { values: ["core"] },
   codec: { values: ["codec", "core"] },
   storage: { values: ["storage", "core"] },
-  shard: { values: ["shard", "core", "codec", "storage"] },
-  edge: { values: ["edge", "core", "codec"], types: ["shard"] },
-  worker: { values: ["edge", "shard", "core"] },
-  host: { values: ["host", "worker"] },
+  version: { values: [] },
+  subprotocol: { values: [] },
+  config: { values: ["version", "core", "codec"] },
+  env: { values: [], types: ["shard"] },
+  shard: { values: ["shard", "core", "codec", "storage", "config", "subprotocol"], types: ["env"] },
+  edge: { values: ["edge", "config", "subprotocol"], types: ["env"] },
+  worker: { values: ["edge", "shard"] },
+  host: { values: ["host", "worker", "config"] },
 };
 
 /** Time and chance come into the core with its input, and it never waits. */

@@ -34,6 +34,9 @@ export interface ShardPorts {
   readonly quarantined: ReadonlySet<string>;
 }
 
+/** Inputs from outside, other than the alarm itself. */
+const wakes: readonly Input["type"][] = ["open", "receive", "closed"];
+
 /**
  * One shard, without its I/O: inputs in, effects out, in one synchronous turn each. Wakes lazily: what sleeping
  * forgot is read again when a packet needs it, and PINGREQ needs nothing.
@@ -99,7 +102,7 @@ export class ShardCore implements ShardContext {
   handle(input: Input, nowMs: number): Effect[] {
     this.log.noteCommitted();
     this.#dispatch(input, nowMs);
-    if (this.#wantsAlarm && input.type !== "start") {
+    if (this.#wantsAlarm && wakes.includes(input.type)) {
       this.#wantsAlarm = false;
       this.clock.armNow(nowMs, this.output);
     }

@@ -1,6 +1,6 @@
 import type { Env } from "../env.ts";
 import { problem } from "./problem.ts";
-import { chooseSubprotocol } from "./subprotocol.ts";
+import { chooseSubprotocol } from "../subprotocol.ts";
 
 /** Name of the namespace that `/mqtt` stands for. */
 const defaultNamespace = "default";

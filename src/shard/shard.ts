@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
 import { parseConfig } from "../config.ts";
-import { chooseSubprotocol } from "../edge/subprotocol.ts";
+import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
 import { SqliteShardStorage } from "../storage/sqlite-shard-storage.ts";

@@ -110,3 +110,12 @@ export function beginning(
 ): WireClient {
   return new WireClient(new Harness(options), protocolVersion).sendBytes(...parts);
 }
+
+/** A CONNECT, for either kind of client, whose session outlives the connection. */
+export function lasting(protocolVersion: 4 | 5, clientId: string) {
+  const sessionExpiryIntervalSec = protocolVersion === 5 ? 3600 : 0xffff_ffff;
+  return { protocolVersion, clientId, cleanStart: false, sessionExpiryIntervalSec } as const;
+}
+
+/** What both versions are served alike. */
+export const bothVersions = [4, 5] as const;

@@ -15,7 +15,6 @@ describe("CONNACK", () => {
       receiveMaximum: 100,
       maximumPacketSizeBytes: 256 * 1024,
       topicAliasMaximum: 10,
-      sharedSubscriptionAvailable: false,
     });
   });
 
@@ -223,7 +222,7 @@ describe("a CONNECT that is refused", () => {
     expect(clients.map(({ connack }) => connack.reasonCode)).toEqual([Success, Success, ServerBusy]);
     clients[0]?.disconnect();
     expect(SimulatedClient.connected(shard).connack.reasonCode).toBe(Success);
-    expect(shard.core.counters.connectionsRefused).toBe(1);
+    expect(shard.core.counters.refusals.get(ServerBusy)).toBe(1);
   });
 });
 
@@ -253,7 +252,7 @@ describe("packets out of place", () => {
         .map(({ type }) => type),
     ).toEqual(["pingresp", "disconnect"]);
     expect(client.closed?.code).toBe(1002);
-    expect(shard.core.counters.protocolFaults).toBe(1);
+    expect(shard.core.counters.refusals.get(ReasonCode.MalformedPacket)).toBe(1);
   });
 
   test("bytes that are no CONNECT close the connection without a word and without a row", () => {

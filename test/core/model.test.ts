@@ -282,14 +282,14 @@ const timeout = { timeout: 30_000 };
 
 describe("whatever clients, evictions and resets do", () => {
   test("QoS 1 comes, QoS 2 comes once, in order and within the window, and the log empties", timeout, () => {
-    explore(6000, () => ({}));
+    explore(4000, () => ({}));
   });
 
   test(
     "QoS 1 comes, QoS 2 comes once, in order and within the window, and the log empties, with SQLite",
     timeout,
     () => {
-      explore(800, () => {
+      explore(500, () => {
         const database = new DatabaseSync(":memory:");
         const reopen = () => new SqliteShardStorage(new NodeSql(database));
         return { storage: reopen(), reopen };
@@ -301,7 +301,7 @@ describe("whatever clients, evictions and resets do", () => {
     "QoS 1 comes, QoS 2 comes once, in order and within the window, and the log empties, with few flushes a second",
     timeout,
     () => {
-      explore(6000, () => ({ flushesPerSecMax: 1 }));
+      explore(4000, () => ({ flushesPerSecMax: 1 }));
     },
   );
 });

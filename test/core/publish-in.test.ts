@@ -77,9 +77,9 @@ describe("PUBLISH from a client", () => {
 
   test("to a server topic is refused with 0x87, and a QoS 2 identifier is free again at once", () => {
     const { shard, publisher, listener } = setUp();
-    listener.subscribe("$SYS/#", 2);
-    publisher.publish("$SYS/broker", "1", { qos: 1, retain: true });
-    publisher.publish("$SYS/broker", "1", { qos: 2, packetIdentifier: 3, retain: true });
+    listener.subscribe("$SYS/forged", 2);
+    publisher.publish("$SYS/forged", "1", { qos: 1, retain: true });
+    publisher.publish("$SYS/forged", "1", { qos: 2, packetIdentifier: 3, retain: true });
     expect(publisher.last("puback").reasonCode).toBe(ReasonCode.NotAuthorized);
     expect(publisher.last("pubrec").reasonCode).toBe(ReasonCode.NotAuthorized);
     publisher.publish("a", "2", { qos: 2, packetIdentifier: 3 });

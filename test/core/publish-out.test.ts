@@ -146,7 +146,9 @@ describe("subscriptions", () => {
   });
 
   test("[MQTT-3.8.4-6] [MQTT-3.9.3-1] are granted or refused filter by filter, in their order", () => {
-    const shard = new Harness({ limits: { subscriptionsPerSessionMax: 2, topicLevelsMax: 3 } });
+    const shard = new Harness({
+      limits: { subscriptionsPerSessionMax: 2, topicLevelsMax: 3, sharedSubscriptionAvailable: false },
+    });
     const listener = SimulatedClient.connected(shard);
     const options = { maximumQos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
     const filters = ["a", "$share/group/a", "a/b/c/d", "b", "c", "a"];

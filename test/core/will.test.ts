@@ -82,8 +82,8 @@ describe("the Will Message", () => {
   });
 
   test("cannot be a server's message", () => {
-    const { listener, client } = setUp({ will: willMessage("$SYS/broker", { retain: true }) });
-    listener.subscribe("$SYS/#");
+    const { listener, client } = setUp({ will: willMessage("$SYS/forged", { retain: true }) });
+    listener.subscribe("$SYS/forged");
     client.lose();
     expect(listener.payloads).toEqual([]);
   });

@@ -49,6 +49,8 @@ export class Connection {
   isClosed = false;
   readonly #boot: number;
   #savedLastSeenAtMs: number;
+  /** The last-seen time that the attachment had when the object woke. */
+  #restoredAtMs: number | undefined;
   /** The session's part of the attachment, while the session is not loaded. */
   #sleeping: AttachedClient | undefined;
 
@@ -66,7 +68,9 @@ export class Connection {
   /** 1.5 × Keep Alive after the last packet ([MQTT-3.1.2-22]); undefined when Keep Alive is off. */
   get keepAliveDueAtMs(): number | undefined {
     if (this.isClosed || this.client === undefined || this.client.keepAliveSec === 0) return undefined;
-    return this.lastSeenAtMs + this.client.keepAliveSec * 1500;
+    // A saved time may be older than the truth by up to a step: nobody is closed early.
+    const slackMs = this.lastSeenAtMs === this.#restoredAtMs ? Times.lastSeenStepMs : 0;
+    return this.lastSeenAtMs + slackMs + this.client.keepAliveSec * 1500;
   }
 
   /** When a socket that has not come to a whole packet is closed. */
@@ -127,8 +131,8 @@ export class Connection {
     };
     this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;
-    // The saved time may be older than the truth by up to a step: nobody is closed early.
-    this.lastSeenAtMs = client.lastSeenAtMs + Times.lastSeenStepMs;
+    this.#restoredAtMs = client.lastSeenAtMs;
+    this.lastSeenAtMs = client.lastSeenAtMs;
     for (const [topicAlias, topicName] of client.topicAliases) this.topicAliases.set(topicAlias, topicName);
   }
 }

@@ -130,6 +130,14 @@ export class MessageLog {
     this.#dropState(session);
   }
 
+  /**
+   * The session's delivery state comes from an attachment and may be newer than what is stored: what it has freed
+   * may only be overwritten together with it.
+   */
+  noteRestored(session: LogSession): void {
+    this.#changed.add(session);
+  }
+
   /** The last chance to write what could wait. */
   noteDraining(): void {
     if (this.#changed.size > 0) this.#mustFlush = true;
@@ -231,20 +239,28 @@ export class MessageLog {
   /** Turns all that is unwritten into segments and tells the sessions where their messages are. */
   flush(): SegmentRecord[] {
     const records: SegmentRecord[] = [];
-    const states = [...this.#changed];
     let messages: UnwrittenMessage[] = [];
+    let states: LogSession[] = [];
     let sizeBytes = 0;
-    for (const message of this.#unwritten) {
-      const messageBytes = sizeOf(message.publication) + message.targets.length * targetBytes;
-      if (messages.length > 0 && sizeBytes + messageBytes > segmentBytesMax) {
-        records.push(this.#write(messages, []));
+    /** Makes room for one more item, in a row of its own if need be. */
+    const reserve = (itemBytes: number): void => {
+      if (sizeBytes > 0 && sizeBytes + itemBytes > segmentBytesMax) {
+        records.push(this.#write(messages, states));
         messages = [];
+        states = [];
         sizeBytes = 0;
       }
+      sizeBytes += itemBytes;
+    };
+    for (const message of this.#unwritten) {
+      reserve(sizeOf(message.publication) + message.targets.length * targetBytes);
       messages.push(message);
-      sizeBytes += messageBytes;
     }
-    if (messages.length > 0 || states.length > 0) records.push(this.#write(messages, states));
+    for (const session of this.#changed) {
+      reserve(stateBytes(session.deliveryState()));
+      states.push(session);
+    }
+    if (sizeBytes > 0) records.push(this.#write(messages, states));
     this.#unwritten = [];
     this.#changed.clear();
     this.#mustFlush = false;
@@ -334,6 +350,11 @@ export class MessageLog {
     assert(record !== undefined, "a live segment has a row");
     return record;
   }
+}
+
+/** About what a delivery state takes in a segment. */
+function stateBytes({ inflight, receivedQos2 }: DeliveryState): number {
+  return 32 + inflight.length * 8 + receivedQos2.length * 3;
 }
 
 function* targetsOf(head: SegmentHead, session: LogSession): Iterable<LogTarget> {

@@ -257,7 +257,10 @@ export class Sessions implements Subscribers {
       this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
     this.connect(session, connection);
+    const stored = JSON.stringify(session.deliveryState());
     this.#log.reconcile(session, () => session.restoreState(client.deliveryState));
+    const isNewer = JSON.stringify(session.deliveryState()) !== stored;
+    if (session.isPersistent && isNewer) this.#log.noteRestored(session);
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);
