@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { parseConfig, settingNames } from "../config.ts";
 import { errorMessage, StartError } from "./start-error.ts";
 
 export type SocketMode = "hibernating" | "resident";
@@ -10,6 +11,8 @@ export type HostConfig = {
   readonly dataDir: string | null;
   readonly shards: number;
   readonly sockets: SocketMode;
+  /** the broker's settings, as the Worker reads them */
+  readonly variables: Readonly<Record<string, string>>;
 };
 
 export type Command = { readonly kind: "help" } | { readonly kind: "start"; readonly config: HostConfig };
@@ -42,21 +45,43 @@ export const HELP_TEXT = `Usage: npm start -- [flags]
   --sockets MODE     hibernating | resident                        (env SOCKETS, default hibernating)
   --help             show this text
 
-A flag wins over its environment variable.
+A flag wins over its environment variable. The broker's own settings (MAXIMUM_PACKET_SIZE_BYTES,
+RECEIVE_MAXIMUM, …; see the README) are read from the environment.
 `;
 
 /** Reads flags and environment; throws a StartError that names the setting at fault. */
 export function parseCommand(args: readonly string[], environment: Environment): Command {
   const flags = parseFlags(args);
   if (flags.help) return { kind: "help" };
-  const config: HostConfig = {
+  const config = {
     port: parseInteger(pick("port", flags.port, environment, "PORT", "8787"), 0, PORT_MAX),
     host: parseText(pick("host", flags.host, environment, "HOST", "127.0.0.1")),
     dataDir: parseDataDir(pick("data", flags.data, environment, "DATA_DIR", ".duramq")),
     shards: parseInteger(pick("shards", flags.shards, environment, "SHARDS", "1"), 1, SHARDS_MAX),
     sockets: parseSocketMode(pick("sockets", flags.sockets, environment, "SOCKETS", "hibernating")),
   };
-  return { kind: "start", config: Object.freeze(config) };
+  const variables = brokerVariables(config, environment);
+  return { kind: "start", config: Object.freeze({ ...config, variables }) };
+}
+
+/** The settings that only the environment has; they are checked here, so that a wrong one stops the start. */
+function brokerVariables(
+  { shards, sockets }: Pick<HostConfig, "shards" | "sockets">,
+  environment: Environment,
+): Record<string, string> {
+  // on a disk of one's own a write costs no money
+  const variables: Record<string, string> = { FLUSHES_PER_SEC_MAX: "unlimited" };
+  for (const name of settingNames) {
+    const value = environment[name];
+    if (value !== undefined && value !== "") variables[name] = value;
+  }
+  Object.assign(variables, { SHARDS: String(shards), SOCKETS: sockets });
+  try {
+    parseConfig(variables);
+  } catch (error) {
+    throw new StartError(errorMessage(error));
+  }
+  return variables;
 }
 
 function parseFlags(args: readonly string[]) {

@@ -70,7 +70,7 @@ async function startBroker(config: HostConfig): Promise<Broker> {
       address: formatAddress(address, config.port),
       controlSocketPath,
       objectsPath: data.objectsPath,
-      variables: { SHARDS: String(config.shards), SOCKETS: config.sockets, FLUSHES_PER_SEC_MAX: "unlimited" },
+      variables: config.variables,
     }),
   );
   const workerd = startWorkerd(configPath, runDir);

@@ -69,7 +69,7 @@ describe.each(bothVersions)("A CONNECT of version %i", (version) => {
 
   test("[MQTT-3.1.3-1] [MQTT-3.1.3-1 (3.1.1)] has its fields in the prescribed order", () => {
     const payload = [id, will(field("topic"), field("payload")), field("name"), field("secret")];
-    const bytes = connect(version, CLEAN | WILL | USER_NAME | PASSWORD, payload);
+    const bytes = Uint8Array.from(connect(version, CLEAN | WILL | USER_NAME | PASSWORD, payload));
     const { packets } = new PacketDecoder({ maximumPacketSizeBytes: 1000 }).push(bytes);
     expect(packets).toMatchObject([
       {
@@ -133,9 +133,17 @@ describe("A CONNECT of another version", () => {
 });
 
 describe.each(bothVersions)("The first packet at version %i", (version) => {
-  test.each([0x30, 0x40, 0x62, 0x82, 0xa2, 0xc0, 0xe0])(
-    "[MQTT-3.1.0-1] [MQTT-3.1.0-1 (3.1.1)] is not one of type 0x%x",
-    (firstByte) => {
+  test.each([
+    ["PUBLISH", 0x30],
+    ["PUBACK", 0x40],
+    ["PUBREL", 0x62],
+    ["SUBSCRIBE", 0x82],
+    ["UNSUBSCRIBE", 0xa2],
+    ["PINGREQ", 0xc0],
+    ["DISCONNECT", 0xe0],
+  ])(
+    "[MQTT-3.1.0-1] [MQTT-3.1.0-1 (3.1.1)] is not %s: that closes the connection unanswered",
+    (_name, firstByte) => {
       const client = beginning(version, [packet(firstByte)]);
       expect(client.closeCode).toBe(1002);
       expect(client.received).toEqual([]);

@@ -153,7 +153,7 @@ describe.each(bothVersions)("A Will at version %i", (protocolVersion) => {
     SimulatedClient.connected(shard, options);
     expect(retainedFlags(shard)).toEqual([]);
     shard.reset();
-    shard.advance(120_000);
+    shard.advance(2 * 3600_000);
     expect(retainedFlags(shard)).toEqual([true]);
   });
 

@@ -38,11 +38,11 @@ describe.each([4, 5] as const)("Reserved flags at version %i", (protocolVersion)
   const wrong = [
     ...flagless.flatMap((first) => [1, 2, 4, 8].map((flag) => first | flag)),
     ...[0x60, 0x80, 0xa0].flatMap((first) => [0, 1, 3, 6, 10].map((flags) => first | flags)),
-  ];
+  ].map((firstByte) => ({ hex: firstByte.toString(16), firstByte }));
 
   test.each(wrong)(
-    "[MQTT-2.1.3-1] [MQTT-2.2.2-2 (3.1.1)] of first byte 0x%x close the connection",
-    (firstByte) => {
+    "[MQTT-2.1.3-1] [MQTT-2.2.2-2 (3.1.1)] in the first byte 0x$hex close the connection",
+    ({ firstByte }) => {
       const client = afterConnect(protocolVersion, packet(firstByte, uint16(1)));
       expect(client.closeCode).toBe(1002);
       expect(client.all("disconnect").map(({ reasonCode }) => reasonCode)).toEqual(

@@ -64,7 +64,7 @@ function citing(path: string, text: string, context: string): CitingTest[] {
   const { ids, title } = splitTitle(text);
   if (ids.length === 0) return [];
   const whole = `${splitTitle(context).title} ${title}`.trim();
-  return [{ ids, path, title: whole.replaceAll(/%[a-z]|\$\{[^}]*\}/g, "…") }];
+  return [{ ids, path, title: whole.replaceAll(/%[a-z]|\$\{[^}]*\}|\$(?!share\b)[a-z]\w*/g, "…") }];
 }
 
 /** The title of the innermost `describe` that the line is in; empty without one. */

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { parseCommand } from "../../src/host/config.ts";
 
-const DEFAULTS = { port: 8787, host: "127.0.0.1", dataDir: ".duramq", shards: 1, sockets: "hibernating" };
+const VARIABLES = { SHARDS: "1", SOCKETS: "hibernating", FLUSHES_PER_SEC_MAX: "unlimited" };
+const DEFAULTS = {
+  variables: VARIABLES,
+  port: 8787,
+  host: "127.0.0.1",
+  dataDir: ".duramq",
+  shards: 1,
+  sockets: "hibernating",
+};
 
 function configOf(args: readonly string[], environment: Record<string, string> = {}) {
   const command = parseCommand(args, environment);
@@ -14,7 +22,8 @@ describe("settings", () => {
   });
 
   test("come from flags, in both forms", () => {
-    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 1, sockets: "resident" };
+    const variables = { ...VARIABLES, SOCKETS: "resident" };
+    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 1, sockets: "resident", variables };
     const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "1", "--sockets", "resident"];
     expect(configOf(spaced)).toEqual(expected);
     expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=1", "--sockets=resident"])).toEqual(
@@ -30,6 +39,16 @@ describe("settings", () => {
       dataDir: "d",
       shards: 1,
       sockets: "resident",
+      variables: { ...VARIABLES, SOCKETS: "resident" },
+    });
+  });
+
+  test("of the broker come from the environment, by the names that a deployment uses", () => {
+    const environment = { RECEIVE_MAXIMUM: "7", FLUSHES_PER_SEC_MAX: "5", UNRELATED: "x" };
+    expect(configOf([], environment)?.variables).toEqual({
+      ...VARIABLES,
+      RECEIVE_MAXIMUM: "7",
+      FLUSHES_PER_SEC_MAX: "5",
     });
   });
 
@@ -59,6 +78,7 @@ describe("a refusal names the setting", () => {
     [["--shards=0"], {}, '--shards: "0" is not 1'],
     [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not 1'],
     [["--sockets=plain"], {}, '--sockets: "plain" is not one of hibernating, resident'],
+    [[], { RECEIVE_MAXIMUM: "0" }, "RECEIVE_MAXIMUM must be a whole number from 1 to 500"],
     [["--host="], {}, "--host: must not be empty"],
     [["--data="], {}, "--data: must not be empty"],
   ])("%j %j", (args, environment, message) => {

@@ -69,7 +69,7 @@ export class ScenarioRun {
     for (; this.#nextIndex < endIndex; this.#nextIndex += 1) {
       const step = steps[this.#nextIndex] as Step;
       await step.run(this);
-      if (this.#isAutomatic) await this.settle();
+      if (this.#isAutomatic && step.isSilent !== true) await this.settle();
       else if (step.sender !== undefined) await this.#ping([this.client(step.sender)]);
     }
     await this.settle();
@@ -124,12 +124,12 @@ export class ScenarioRun {
   /** Waits until all has arrived; once the clients are automatic, until all is answered. */
   async settle(): Promise<void> {
     const clients = [...this.#clients.values()];
-    for (let isBusy = true; isBusy;) {
+    // What one client sent in a round may have reached another one only after its answer in that round.
+    for (let quietRounds = 0; quietRounds < 2;) {
       await this.#ping(clients);
-      await this.#ping(clients);
-      isBusy = false;
-      if (!this.#isAutomatic) return;
-      for (const client of clients) if (await client.takeAll()) isBusy = true;
+      quietRounds += 1;
+      if (!this.#isAutomatic) continue;
+      for (const client of clients) if (await client.takeAll()) quietRounds = 0;
     }
   }
 
