@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isUtf8, publishSizeBytes } from "./codec/index.ts";
+import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
 import type { CoreConfig } from "./core/config.ts";
 import type { Limits } from "./core/limits.ts";
 import { defaultLimits } from "./core/limits.ts";
@@ -86,6 +86,7 @@ export function parseConfig(variables: object): Config {
     limits: Object.freeze(toLimits(parsed.data)),
     flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX,
     publishSizeBytes,
+    packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,
     authenticationMethods: new Map(),
     version,

@@ -1,5 +1,5 @@
 import type { AuthenticationMethod } from "./authentication.ts";
-import type { Delivery, ProtocolVersion } from "./packet.ts";
+import type { Delivery, ProtocolVersion, ServerPacket } from "./packet.ts";
 import type { Limits } from "./limits.ts";
 
 /** What a shard is told about itself; never changes during its life. */
@@ -9,6 +9,8 @@ export interface CoreConfig {
   readonly flushesPerSecMax: number;
   /** Exact size of an encoded PUBLISH, for clients with a Maximum Packet Size. */
   readonly publishSizeBytes: (delivery: Delivery, protocolVersion: ProtocolVersion) => number;
+  /** Exact size of any other encoded packet, for the same clients. */
+  readonly packetSizeBytes: (packet: ServerPacket, protocolVersion: ProtocolVersion) => number;
   /** Whether bytes are well-formed UTF-8. */
   readonly isUtf8: (bytes: Uint8Array) => boolean;
   /** By name; an unknown one is refused with 0x8C. */

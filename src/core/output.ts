@@ -1,3 +1,4 @@
+import type { CoreConfig } from "./config.ts";
 import type { CloseCode, Effect } from "./effect.ts";
 import type { Connection } from "./connection/connection.ts";
 import type { Delivery, PublishResponsePacket, ServerPacket } from "./packet.ts";
@@ -7,23 +8,32 @@ import type { Delivery, PublishResponsePacket, ServerPacket } from "./packet.ts"
  * written ("acknowledge after commit").
  */
 export class Output {
+  readonly #packetSizeBytes: CoreConfig["packetSizeBytes"];
   #now: Effect[] = [];
   #afterCommit: Effect[] = [];
   /** Connections that have something among the effects after the commit. */
   readonly #parkedFor = new Set<Connection>();
   /** Connections whose attachment is out of date. */
-  readonly changed = new Set<Connection>();
+  readonly outdatedAttachments = new Set<Connection>();
+
+  constructor(packetSizeBytes: CoreConfig["packetSizeBytes"]) {
+    this.#packetSizeBytes = packetSizeBytes;
+  }
 
   send(connection: Connection, packet: ServerPacket): void {
-    const { connectionId, protocolVersion } = connection;
-    this.#push(connection, { type: "send", connectionId, protocolVersion, packet });
+    this.#push(connection, this.#sending(connection, packet));
   }
 
   sendAfterCommit(connection: Connection, packet: ServerPacket): void {
     if (connection.isClosed) return;
-    const { connectionId, protocolVersion } = connection;
-    this.#afterCommit.push({ type: "send", connectionId, protocolVersion, packet });
+    this.#afterCommit.push(this.#sending(connection, packet));
     this.#parkedFor.add(connection);
+  }
+
+  /** Whether the client's Maximum Packet Size allows the packet ([MQTT-3.1.2-24]). */
+  fits({ maximumPacketSizeBytes, protocolVersion }: Connection, packet: ServerPacket): boolean {
+    if (maximumPacketSizeBytes === undefined) return true;
+    return this.#packetSizeBytes(packet, protocolVersion) <= maximumPacketSizeBytes;
   }
 
   /** CONNACK that waits for a commit: everything else of the connection follows it. */
@@ -51,7 +61,7 @@ export class Output {
   close(connection: Connection, code: CloseCode, reason: string): void {
     if (connection.isClosed) return;
     connection.isClosed = true;
-    this.changed.delete(connection);
+    this.outdatedAttachments.delete(connection);
     this.#now.push({ type: "close", connectionId: connection.connectionId, code, reason });
   }
 
@@ -80,6 +90,16 @@ export class Output {
     }
     this.#parkedFor.clear();
     return effects;
+  }
+
+  /** A Reason String that makes the packet too large is left out ([MQTT-3.4.2-2] and its like). */
+  #sending(connection: Connection, packet: ServerPacket): Effect {
+    const { connectionId, protocolVersion } = connection;
+    if (!("reasonString" in packet) || this.fits(connection, packet)) {
+      return { type: "send", connectionId, protocolVersion, packet };
+    }
+    const { reasonString: _, ...rest } = packet;
+    return { type: "send", connectionId, protocolVersion, packet: rest };
   }
 
   #push(connection: Connection, effect: Effect): void {

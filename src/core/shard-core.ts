@@ -45,7 +45,7 @@ export class ShardCore implements ShardContext {
   readonly config: CoreConfig;
   readonly counters = new Counters();
   readonly clock = new Clock();
-  readonly output = new Output();
+  readonly output: Output;
   readonly log: MessageLog;
   readonly sessions: Sessions;
   readonly delivering: Delivering;
@@ -67,6 +67,7 @@ export class ShardCore implements ShardContext {
   constructor(config: CoreConfig, ports: ShardPorts) {
     this.config = config;
     this.#ports = ports;
+    this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage);
     this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
     this.sessions = new Sessions(ports.storage, this.log, config.limits, this.counters, this.delivering, () =>
@@ -118,7 +119,7 @@ export class ShardCore implements ShardContext {
     for (const connection of this.#connections.values()) {
       const { session } = connection;
       const isVolatile = session !== undefined && (session.outbound.isVolatile || session.replays.length > 0);
-      const isUnsettled = this.output.changed.has(connection) || connection.parkedAckCount > 0;
+      const isUnsettled = this.output.outdatedAttachments.has(connection) || connection.parkedAckCount > 0;
       if (isVolatile || isUnsettled || connection.unfinishedSinceMs !== undefined) {
         unsafe.push(connection.connectionId);
       }
@@ -165,7 +166,7 @@ export class ShardCore implements ShardContext {
       ...(clientIdHint !== undefined && { clientIdHint }),
     });
     this.#connections.set(connectionId, connection);
-    this.output.changed.add(connection);
+    this.output.outdatedAttachments.add(connection);
     this.clock.watchConnection(connection);
   }
 
@@ -183,7 +184,7 @@ export class ShardCore implements ShardContext {
       return;
     }
     this.#noteUnfinished(connection, input.unfinished, input.packets.length > 0, nowMs);
-    if (connection.isLastSeenStale) this.output.changed.add(connection);
+    if (connection.isLastSeenStale) this.output.outdatedAttachments.add(connection);
   }
 
   #noteUnfinished(connection: Connection, unfinished: boolean, progressed: boolean, nowMs: number): void {
@@ -200,7 +201,7 @@ export class ShardCore implements ShardContext {
     if (connection === undefined) return;
     if (connection.client !== undefined) this.load(nowMs);
     detach(this, connection, nowMs);
-    this.output.changed.delete(connection);
+    this.output.outdatedAttachments.delete(connection);
     this.#connections.delete(connectionId);
   }
 
@@ -337,12 +338,12 @@ export class ShardCore implements ShardContext {
   }
 
   #attach(): void {
-    for (const connection of this.output.changed) {
+    for (const connection of this.output.outdatedAttachments) {
       const { connectionId } = connection;
       if (!connection.isClosed) {
         this.output.push({ type: "attach", connectionId, attachment: connection.attachment() });
       }
     }
-    this.output.changed.clear();
+    this.output.outdatedAttachments.clear();
   }
 }

@@ -2,7 +2,7 @@
  * Runs a ShardCore as the shard's host does, but without sockets: effects are carried out on storage in memory, and
  * the test holds the clock, the timer and the alarm.
  */
-import { isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
+import { encodePacket, isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { CloseCode, Effect } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
@@ -73,6 +73,7 @@ export class Harness {
       limits: { ...defaultLimits, ...options.limits },
       flushesPerSecMax: options.flushesPerSecMax ?? Infinity,
       publishSizeBytes,
+      packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
       isUtf8,
       authenticationMethods: options.authenticationMethods ?? new Map(),
       version: "test",

@@ -23,7 +23,7 @@ export function handlePubrec(
   nowMs: number,
 ): void {
   const outcome = session.outbound.handlePubrec(packetIdentifier, isFailure(reasonCode));
-  context.output.changed.add(connection);
+  context.output.outdatedAttachments.add(connection);
   if (outcome === "finished") {
     goOn(context, session, nowMs);
     return;

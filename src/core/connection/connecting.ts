@@ -12,6 +12,11 @@ import { detach, endSession, hangUp } from "./disconnecting.ts";
 /** Receive Maximum of a client that names none ([section 3.1.2.11.3]). */
 const receiveMaximumDefault = 0xffff;
 
+const tooSmall: Refusal = {
+  reasonCode: ReasonCode.PacketTooLarge,
+  reasonString: "No CONNACK fits into the client's Maximum Packet Size",
+};
+
 /** What an authentication adds to CONNACK. */
 type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
@@ -23,16 +28,19 @@ export function completeConnect(
   authentication: AuthenticationAnswer,
   nowMs: number,
 ): void {
+  const { config, output, sessions } = context;
   const clientId = clientIdOf(connection, packet);
+  const answer = { ...connackOf(config.limits, packet, clientId), ...authentication };
+  if (!output.fits(connection, answer)) {
+    refuse(context, connection, packet.protocolVersion, tooSmall);
+    return;
+  }
   settle(context, connection, packet, clientId);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
-  const connack = {
-    ...connackOf(context.config.limits, packet, session, sessionPresent),
-    ...authentication,
-  };
-  context.output.changed.add(connection);
-  if (context.sessions.hasChangedRows) context.output.holdAfterCommit(connection, connack);
-  else context.output.send(connection, connack);
+  const connack = { ...answer, sessionPresent };
+  output.outdatedAttachments.add(connection);
+  if (sessions.hasChangedRows) output.holdAfterCommit(connection, connack);
+  else output.send(connection, connack);
   resume(context, connection, session, nowMs);
 }
 
@@ -47,13 +55,13 @@ export function refuse(
   connection.protocolVersion = protocolVersion;
   const { serverReference } = config.limits;
   const isMoved = reasonCode === ReasonCode.UseAnotherServer && serverReference !== undefined;
-  output.send(connection, {
+  const connack: ConnackPacket = {
     type: "connack",
     sessionPresent: false,
     reasonCode,
-    reasonString,
     ...(isMoved && { serverReference }),
-  });
+  };
+  if (output.fits(connection, connack)) output.send(connection, { ...connack, reasonString });
   output.close(connection, 1008, reasonString);
 }
 
@@ -122,9 +130,6 @@ function settle(
     receiveMaximum: packet.receiveMaximum ?? receiveMaximumDefault,
     problemInformation: packet.requestProblemInformation ?? true,
     topicAliasMaximum,
-    ...(packet.maximumPacketSizeBytes !== undefined && {
-      maximumPacketSizeBytes: packet.maximumPacketSizeBytes,
-    }),
     ...(packet.authenticationMethod !== undefined && { authenticationMethod: packet.authenticationMethod }),
   };
 }
@@ -132,6 +137,10 @@ function settle(
 /** Only version 5 clients can be told of a shorter one ([MQTT-3.2.2-21]). */
 function limitedKeepAliveSec(limits: Limits, { protocolVersion, keepAliveSec }: ConnectPacket): number {
   return protocolVersion === 5 ? Math.min(keepAliveSec, limits.keepAliveSecMax) : keepAliveSec;
+}
+
+function limitedSessionExpirySec(limits: Limits, { sessionExpiryIntervalSec }: ConnectPacket): number {
+  return Math.min(sessionExpiryIntervalSec, limits.sessionExpiryIntervalSecMax);
 }
 
 function attach(
@@ -146,10 +155,7 @@ function attach(
   if (found !== undefined && found.attachedBoot !== 0) found.outbound.assumeAllSent();
   context.sessions.connect(session, connection);
   session.incarnation += 1;
-  session.sessionExpiryIntervalSec = Math.min(
-    packet.sessionExpiryIntervalSec,
-    context.config.limits.sessionExpiryIntervalSecMax,
-  );
+  session.sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
   session.detachedAtMs = undefined;
   // A Will that was waiting for its delay is not published ([MQTT-3.1.3-9]); the new one takes its place.
   session.willDueAtMs = undefined;
@@ -184,16 +190,12 @@ function takeOver(
   return undefined;
 }
 
-function connackOf(
-  limits: Limits,
-  packet: ConnectPacket,
-  { clientId, sessionExpiryIntervalSec }: Session,
-  sessionPresent: boolean,
-): ConnackPacket {
+function connackOf(limits: Limits, packet: ConnectPacket, clientId: string): ConnackPacket {
+  const sessionExpiryIntervalSec = limitedSessionExpirySec(limits, packet);
   const keepAliveSec = limitedKeepAliveSec(limits, packet);
   return {
     type: "connack",
-    sessionPresent,
+    sessionPresent: false,
     reasonCode: ReasonCode.Success,
     receiveMaximum: limits.receiveMaximum,
     maximumPacketSizeBytes: limits.maximumPacketSizeBytes,

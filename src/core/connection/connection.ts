@@ -11,7 +11,6 @@ export interface ClientSettings {
   readonly keepAliveSec: number;
   /** QoS 1 and 2 messages the client takes unacknowledged. */
   readonly receiveMaximum: number;
-  readonly maximumPacketSizeBytes?: number;
   /** The client wants Reason Strings and User Properties on any packet ([MQTT-3.1.2-29]). */
   readonly problemInformation: boolean;
   /** Aliases the server may set. */
@@ -27,8 +26,9 @@ export class Connection {
   readonly randomClientId: string;
   readonly clientIdHint: string | undefined;
   client: ClientSettings | undefined;
-  /** As CONNECT said. */
+  /** As CONNECT said; both hold already for the CONNACK that refuses it. */
   protocolVersion: ProtocolVersion = 4;
+  maximumPacketSizeBytes: number | undefined;
   /** Absent before CONNECT, and after a hibernation until the sessions are loaded. */
   session: Session | undefined;
   lastSeenAtMs: number;
@@ -99,7 +99,7 @@ export class Connection {
   }
 
   #attachedClient(): AttachedClient | undefined {
-    const { lastSeenAtMs } = this;
+    const { lastSeenAtMs, maximumPacketSizeBytes } = this;
     if (this.session === undefined) return this.#sleeping && { ...this.#sleeping, lastSeenAtMs };
     if (this.client === undefined) return undefined;
     return {
@@ -107,6 +107,7 @@ export class Connection {
       protocolVersion: this.protocolVersion,
       ...this.session.attached(),
       lastSeenAtMs,
+      ...(maximumPacketSizeBytes !== undefined && { maximumPacketSizeBytes }),
       topicAliases: [...this.topicAliases],
     };
   }
@@ -125,10 +126,8 @@ export class Connection {
       ...(client.authenticationMethod !== undefined && {
         authenticationMethod: client.authenticationMethod,
       }),
-      ...(client.maximumPacketSizeBytes !== undefined && {
-        maximumPacketSizeBytes: client.maximumPacketSizeBytes,
-      }),
     };
+    this.maximumPacketSizeBytes = client.maximumPacketSizeBytes;
     this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;
     this.#restoredAtMs = client.lastSeenAtMs;

@@ -50,9 +50,7 @@ export function hangUp(
 ): void {
   counters.countRefusal(reasonCode);
   if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.holdsOutput) {
-    const fits = (connection.client.maximumPacketSizeBytes ?? Infinity) >= reasonString.length * 3 + 16;
-    // [MQTT-3.14.2-3] The Reason String is left out where the packet would be too large with it.
-    output.send(connection, { type: "disconnect", reasonCode, ...(fits && { reasonString }) });
+    output.send(connection, { type: "disconnect", reasonCode, reasonString });
   }
   output.close(connection, closeCode, reasonString);
 }

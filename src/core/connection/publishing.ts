@@ -54,7 +54,7 @@ export function handlePubrel(
   const known = session.receivedQos2.delete(packetIdentifier);
   const reasonCode = known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
   const pubcomp: PublishResponsePacket = { type: "pubcomp", packetIdentifier, reasonCode };
-  context.output.changed.add(connection);
+  context.output.outdatedAttachments.add(connection);
   if (known && session.isPersistent) {
     context.log.noteChanged(session);
     context.output.sendAfterCommit(connection, pubcomp);
@@ -87,7 +87,7 @@ function resolveTopicAlias(
   }
   if (connection.topicAliases.get(topicAlias) === message.topicName) return message;
   connection.topicAliases.set(topicAlias, message.topicName);
-  context.output.changed.add(connection);
+  context.output.outdatedAttachments.add(connection);
   let aliasBytes = 0;
   for (const topicName of connection.topicAliases.values()) aliasBytes += topicName.length * 3;
   if (aliasBytes > topicAliasBytesMax) {
@@ -176,7 +176,7 @@ function acknowledge(
   { reasonCode, reasonString }: Outcome,
 ): void {
   if (packetIdentifier === undefined || connection.isClosed) return;
-  output.changed.add(connection);
+  output.outdatedAttachments.add(connection);
   const type = qos === 1 ? "puback" : "pubrec";
   const reason = connection.client?.problemInformation && reasonString !== undefined && { reasonString };
   output.acknowledge(connection, { type, packetIdentifier, reasonCode, ...reason }, mustCommit);

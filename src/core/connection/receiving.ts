@@ -49,6 +49,8 @@ function handleConnect(
   packet: ConnectPacket,
   nowMs: number,
 ): void {
+  connection.protocolVersion = packet.protocolVersion;
+  connection.maximumPacketSizeBytes = packet.maximumPacketSizeBytes;
   const refusal = connectRefusalOf(context, connection, packet);
   const { authenticationMethod } = packet;
   if (refusal !== undefined) {

@@ -143,7 +143,7 @@ function answer(
     reasonCodes: grants.map(({ reasonCode }) => reasonCode),
     ...(isWanted && { reasonString }),
   };
-  output.changed.add(connection);
+  output.outdatedAttachments.add(connection);
   if (sessions.hasChangedRows) {
     clock.watchConnection(connection);
     output.holdAfterCommit(connection, packet);

@@ -65,7 +65,7 @@ export class MessageLog {
   /** By `seq`, ascending. */
   readonly #segments = new Map<number, Segment>();
   readonly #freeSlots: number[] = [];
-  readonly #changed = new Set<LogSession>();
+  readonly #unwrittenStates = new Set<LogSession>();
   #slotCount = 0;
   #nextSeq = 1;
   /** By slot: segments of a commit that is on its way. */
@@ -106,13 +106,13 @@ export class MessageLog {
 
   /** The session's delivery state is newer than what is stored, and a packet waits for it to be written. */
   noteChanged(session: LogSession): void {
-    this.#changed.add(session);
+    this.#unwrittenStates.add(session);
     this.#mustFlush = true;
   }
 
   /** The session's delivery state is newer than what is stored; it is written with the next flush. */
   noteAcknowledged(session: LogSession, nowMs: number): void {
-    this.#changed.add(session);
+    this.#unwrittenStates.add(session);
     this.#lazyCount += 1;
     this.#lazySinceMs ??= nowMs;
     if (this.#lazyCount >= lazyAcksMax || nowMs - this.#lazySinceMs >= Times.lazyStateMs)
@@ -126,7 +126,7 @@ export class MessageLog {
 
   /** The session's own row now holds its delivery state. */
   noteStoredInRow(session: LogSession): void {
-    this.#changed.delete(session);
+    this.#unwrittenStates.delete(session);
     this.#dropState(session);
   }
 
@@ -135,12 +135,12 @@ export class MessageLog {
    * may only be overwritten together with it.
    */
   noteRestored(session: LogSession): void {
-    this.#changed.add(session);
+    this.#unwrittenStates.add(session);
   }
 
   /** The last chance to write what could wait. */
   noteDraining(): void {
-    if (this.#changed.size > 0) this.#mustFlush = true;
+    if (this.#unwrittenStates.size > 0) this.#mustFlush = true;
   }
 
   /** A (message, session) pair is delivered, dropped or its session gone. */
@@ -256,13 +256,13 @@ export class MessageLog {
       reserve(sizeOf(message.publication) + message.targets.length * targetBytes);
       messages.push(message);
     }
-    for (const session of this.#changed) {
+    for (const session of this.#unwrittenStates) {
       reserve(stateBytes(session.deliveryState()));
       states.push(session);
     }
     if (sizeBytes > 0) records.push(this.#write(messages, states));
     this.#unwritten = [];
-    this.#changed.clear();
+    this.#unwrittenStates.clear();
     this.#mustFlush = false;
     this.#lazyCount = 0;
     this.#lazySinceMs = undefined;

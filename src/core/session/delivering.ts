@@ -110,7 +110,7 @@ export class Delivering {
     if (outbound.logged && outbound.waitingCount > 0 && outbound.inflightCount < sendQuota) {
       this.#awaitCommit.add(session);
     }
-    this.#output.changed.add(connection);
+    this.#output.outdatedAttachments.add(connection);
     if (!outbound.isVolatile) {
       session.volatileSinceMs = undefined;
     } else if (session.volatileSinceMs === undefined) {
@@ -265,13 +265,13 @@ export class Delivering {
 
   /** False when the packet is larger than the client accepts ([MQTT-3.1.2-24]). */
   #transmit(connection: Connection, plain: Delivery): boolean {
-    const { client, outboundTopicAliases, protocolVersion } = connection;
+    const { maximumPacketSizeBytes, outboundTopicAliases, protocolVersion } = connection;
     const { topicName } = plain.message;
     const alias = outboundTopicAliases.choose(topicName);
     const delivery = alias === undefined ? plain : { ...plain, ...alias };
     if (
-      client?.maximumPacketSizeBytes !== undefined &&
-      this.#config.publishSizeBytes(delivery, protocolVersion) > client.maximumPacketSizeBytes
+      maximumPacketSizeBytes !== undefined &&
+      this.#config.publishSizeBytes(delivery, protocolVersion) > maximumPacketSizeBytes
     ) {
       this.#counters.droppedTooLarge += 1;
       return false;

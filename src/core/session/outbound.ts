@@ -41,7 +41,14 @@ const pageLimits = { count: 100, bytes: 1024 * 1024 };
 
 /**
  * The QoS 1 and 2 messages of one session, server to client: waiting, then in flight. Every message gets an
- * ordinal when it is queued; deliveries start in that order.
+ * ordinal when it is queued; deliveries start in that order. What is where, by ordinal:
+ *
+ * - up to `#sentThrough`: done, or in `#inflight` (sent on this connection, or released), or in `#resend` (sent on an
+ *   earlier one and to be sent again). All of `#resend` is sent before anything above `#sentThrough`.
+ * - from there up to `#readThrough`: in `#waiting`, which also holds the messages of `#resend` that have been read.
+ * - from there up to `#nextOrdinal`: in the log only, from segment `#readFromSeq` on, or not written yet.
+ *
+ * So `#readThrough` is below `#sentThrough` only while `#resend` is being read again.
  */
 export class Outbound {
   readonly #log: MessageLog;
