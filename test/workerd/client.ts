@@ -23,6 +23,8 @@ export class Client {
   /** Resolves when the server has closed the socket, or answered the client's close. */
   readonly closed: Promise<Closing>;
   readonly #socket: WebSocket;
+  /** The types of the packets that each WebSocket message brought. */
+  readonly messages: (readonly string[])[] = [];
   readonly #inbox = new Inbox<ReceivedPacket>();
   #isClosed = false;
   #isDropped = false;
@@ -94,7 +96,9 @@ export class Client {
 
   #receive(data: ArrayBuffer, onPacket: (packet: ReceivedPacket) => void): void {
     if (this.#isDropped) return;
-    for (const packet of decodeServerPackets(new Uint8Array(data), this.version)) {
+    const packets = decodeServerPackets(new Uint8Array(data), this.version);
+    this.messages.push(packets.map(({ type }) => type));
+    for (const packet of packets) {
       if (packet.type !== "pingresp") onPacket(packet);
       this.#inbox.push(packet);
     }
