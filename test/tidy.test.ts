@@ -144,6 +144,14 @@ describe("leftovers", () => {
   test("the lock file names no addresses", () => {
     expect(read("package-lock.json")).not.toContain('"resolved":');
   });
+
+  test("the lock file has every package for every platform, or npm ci fails elsewhere", () => {
+    type Entry = { readonly optionalDependencies?: Readonly<Record<string, string>> };
+    const { packages } = JSON.parse(read("package-lock.json")) as { packages: Record<string, Entry> };
+    const installed = Object.keys(packages).map((path) => path.slice(path.lastIndexOf("node_modules/") + 13));
+    const wanted = Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+    expect(wanted.filter((name) => !installed.includes(name))).toEqual([]);
+  });
 });
 
 describe("bundles", () => {
