@@ -1,10 +1,8 @@
-/** WebSocket subprotocols of MQTT: `mqtt` by the specification (section 6), `mqttv3.1` by older clients. */
-const supported: readonly string[] = ["mqtt", "mqttv3.1"];
+/** WebSocket subprotocols of MQTT, the better first: `mqtt` ([MQTT-6.0.0-4]), and `mqttv3.1` of older clients. */
+const supported = ["mqtt", "mqttv3.1"] as const;
 
-/** The first offered subprotocol that the broker speaks, or undefined. */
+/** The subprotocol to speak, of those that the client offers; undefined when it is none. */
 export function chooseSubprotocol(offered: string | null | undefined): string | undefined {
-  return offered
-    ?.split(",")
-    .map((name) => name.trim())
-    .find((name) => supported.includes(name.toLowerCase()));
+  const names = (offered ?? "").split(",").map((name) => name.trim().toLowerCase());
+  return supported.find((name) => names.includes(name));
 }

@@ -61,6 +61,7 @@ describe("The expiry of a message", () => {
     shard.advance(60_000);
     client.connect();
     expect(client.all("publish").map((publish) => publish.packetIdentifier)).toEqual([packetIdentifier]);
+    expect(client.only("publish").messageExpiryIntervalSec).toBeGreaterThanOrEqual(0);
   });
 
   test("[MQTT-4.3.3-13] does not end its acknowledgements", () => {

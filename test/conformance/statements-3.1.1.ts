@@ -86,7 +86,7 @@ export const statements311 = parseStatements(
 3.6.1-1 B PUBREL with other flags than 0010 closes the connection.
 3.8.1-1 B SUBSCRIBE with other flags than 0010 closes the connection.
 3.8.3-1 B A Topic Filter that is not well-formed UTF-8 closes the connection.
-3.8.3-2 S Wildcards in Topic Filters are supported. ~ It is for servers that refuse them.
+3.8.3-2 S Wildcards in Topic Filters are supported; where they are switched off, filters with them get 0x80.
 3.8.3-3 B A SUBSCRIBE without a Topic Filter closes the connection.
 3.8.3-4 S Reserved bits beside the requested QoS, or QoS 3, close the connection.
 3.8.4-1 S Every SUBSCRIBE is answered with SUBACK.
@@ -133,14 +133,14 @@ export const statements311 = parseStatements(
 4.7.2-1 S A filter that begins with a wildcard does not match a Topic Name that begins with $.
 4.7.3-1 B An empty Topic Name or Topic Filter closes the connection.
 4.7.3-2 B U+0000 in either closes the connection.
-4.7.3-3 B Topic Names and Topic Filters of up to 65,535 bytes are taken, as far as the limits for levels and packets allow. ~ More than 65,535 bytes cannot be encoded.
+4.7.3-3 B Topic Names and Topic Filters of up to 65,535 bytes are taken, as far as the limits for levels and packets allow.
 4.7.3-4 S Topics are compared character by character: no case, no normal form, no trimming.
 4.8.0-1 B A protocol violation closes the connection that it came on.
 4.8.0-2 B A packet that cannot be served for lack of room closes the connection that it came on, and no other.
 6.0.0-1 B A text message closes the connection with 1003; duramq sends binary ones.
 6.0.0-2 B Packets may be cut over WebSocket messages, and many may come in one.
 6.0.0-3 C An upgrade that does not offer the subprotocol mqtt is refused with 400.
-6.0.0-4 S The subprotocol chosen is mqtt.
+6.0.0-4 S The subprotocol chosen is mqtt wherever it is offered; a client that offers only mqttv3.1, as those of MQTT 3.1 did, gets that.
 7.0.0-1 S duramq opens no connections to other servers. ~ It is for servers that do.
 7.0.0-2 B A client needs nothing beyond the specification to be served.
 7.1.1-1 S The transport is WebSocket, whose messages are read as one ordered stream of bytes.

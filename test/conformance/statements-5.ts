@@ -87,7 +87,7 @@ export const statements5 = parseStatements(
 3.2.2-17 C A Topic Alias above the announced maximum is answered with 0x94 and closing.
 3.2.2-18 C Where aliases are switched off, any is answered with 0x94 and closing.
 3.2.2-19 S The Reason String is left out of a CONNACK that would be too large with it.
-3.2.2-20 S CONNACK holds no User Property, so none makes it too large.
+3.2.2-20 S CONNACK holds no User Property.
 3.2.2-21 C A client that was told a Server Keep Alive is held to that one.
 3.2.2-22 S Without Server Keep Alive the client's own Keep Alive holds.
 3.3.1-1 B DUP is set on what may have reached the client before.
@@ -189,8 +189,8 @@ export const statements5 = parseStatements(
 3.14.4-3 S DISCONNECT 0x00 discards the Will.
 3.15.1-1 B AUTH with flags is malformed.
 3.15.2-1 B AUTH has codes of its table alone; one that clients may not send is answered with 0x82 and closing.
-3.15.2-2 B AUTH from the server holds no Reason String, so none makes it too large.
-3.15.2-3 B AUTH from the server holds no User Property, so none makes it too large.
+3.15.2-2 B AUTH from the server holds no Reason String.
+3.15.2-3 B AUTH from the server holds no User Property.
 4.1.0-1 B A session lasts as long as its connection.
 4.1.0-2 S A session ends when its Session Expiry Interval has passed without a connection.
 4.2.0-1 B The transport is WebSocket, whose messages are read as one ordered stream of bytes.
@@ -229,7 +229,7 @@ export const statements5 = parseStatements(
 4.7.2-1 S A filter that begins with a wildcard does not match a Topic Name that begins with $.
 4.7.3-1 B An empty Topic Name (without an alias) or Topic Filter is refused.
 4.7.3-2 B U+0000 in either makes the packet malformed.
-4.7.3-3 B Topic Names and Topic Filters of up to 65,535 bytes are taken, as far as the limits for levels and packets allow. ~ More than 65,535 bytes cannot be encoded.
+4.7.3-3 B Topic Names and Topic Filters of up to 65,535 bytes are taken, as far as the limits for levels and packets allow.
 4.7.3-4 S Topics are compared character by character: no case, no normal form, no trimming.
 4.8.2-1 B $share/ with an empty ShareName is no Topic Filter: 0x8F and closing.
 4.8.2-2 B A ShareName with a wildcard, or without / and a Topic Filter behind it, is no Topic Filter: 0x8F and closing.
@@ -254,6 +254,6 @@ export const statements5 = parseStatements(
 6.0.0-1 B A text message closes the connection with 1003; duramq sends binary ones.
 6.0.0-2 B Packets may be cut over WebSocket messages, and many may come in one.
 6.0.0-3 C An upgrade that does not offer the subprotocol mqtt is refused with 400.
-6.0.0-4 S The subprotocol chosen is mqtt.
+6.0.0-4 S The subprotocol chosen is mqtt wherever it is offered; a client that offers only mqttv3.1, as those of MQTT 3.1 did, gets that.
 `,
 );

@@ -58,6 +58,8 @@ export class Harness {
   readonly trace: string[] = [];
   readonly fullSockets = new Set<string>();
   readonly quarantined = new Set<string>();
+  /** What passed through the sockets, as the host counts it. */
+  readonly traffic = { bytesReceived: 0, bytesSent: 0 };
   readonly #config: CoreConfig;
   readonly #reopen: () => ShardStorage;
   readonly #peers = new Map<string, Peer>();
@@ -256,7 +258,7 @@ export class Harness {
         },
         read,
       },
-      traffic: { bytesReceived: 0, bytesSent: 0 },
+      traffic: this.traffic,
       sockets: { isFull: (connectionId) => this.fullSockets.has(connectionId) },
       quarantined: this.quarantined,
     });

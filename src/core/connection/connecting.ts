@@ -152,7 +152,6 @@ function attach(
 ): { session: Session; sessionPresent: boolean } {
   const found = takeOver(context, packet, clientId, nowMs);
   const session = found ?? context.sessions.create(clientId, packet.sessionExpiryIntervalSec > 0);
-  if (found !== undefined && found.attachedBoot !== 0) found.outbound.assumeAllSent();
   context.sessions.connect(session, connection);
   session.incarnation += 1;
   session.sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
@@ -182,10 +181,12 @@ function takeOver(
   // The session may have ended with its connection.
   const session = context.sessions.find(clientId);
   if (session === undefined) return undefined;
+  const wasCut = session.attachedBoot !== 0;
+  if (wasCut) session.outbound.assumeAllSent();
   const isOver = packet.cleanStart || !session.isPersistent || (session.expiresAtMs ?? Infinity) <= nowMs;
   if (!isOver) return session;
   // A reset cut the connection and the client is back: the Will of that connection is not called for.
-  if (!session.isPersistent || session.attachedBoot !== 0) session.will = undefined;
+  if (!session.isPersistent || wasCut) session.will = undefined;
   endSession(context, session, nowMs);
   return undefined;
 }

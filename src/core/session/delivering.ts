@@ -253,7 +253,8 @@ export class Delivering {
       dup: next.dup,
       packetIdentifier: next.packetIdentifier,
     };
-    if (isExpired(publication, nowMs)) {
+    // [MQTT-4.3.3-7] A delivery that has begun does not expire.
+    if (!next.dup && isExpired(publication, nowMs)) {
       this.#counters.droppedExpired += 1;
     } else if (this.#transmit(connection, delivery)) {
       session.outbound.markSent(next);
@@ -265,21 +266,26 @@ export class Delivering {
 
   /** False when the packet is larger than the client accepts ([MQTT-3.1.2-24]). */
   #transmit(connection: Connection, plain: Delivery): boolean {
-    const { maximumPacketSizeBytes, outboundTopicAliases, protocolVersion } = connection;
+    const { outboundTopicAliases } = connection;
     const { topicName } = plain.message;
     const alias = outboundTopicAliases.choose(topicName);
-    const delivery = alias === undefined ? plain : { ...plain, ...alias };
-    if (
-      maximumPacketSizeBytes !== undefined &&
-      this.#config.publishSizeBytes(delivery, protocolVersion) > maximumPacketSizeBytes
-    ) {
+    const aliased = alias && { ...plain, ...alias };
+    if (alias !== undefined && aliased !== undefined && this.#fits(connection, aliased)) {
+      outboundTopicAliases.note(topicName, alias);
+      this.#output.deliver(connection, aliased);
+    } else if (this.#fits(connection, plain)) {
+      this.#output.deliver(connection, plain);
+    } else {
       this.#counters.droppedTooLarge += 1;
       return false;
     }
-    if (alias !== undefined) outboundTopicAliases.note(topicName, alias);
     this.#counters.messagesSent += 1;
-    this.#output.deliver(connection, delivery);
     return true;
+  }
+
+  #fits({ maximumPacketSizeBytes, protocolVersion }: Connection, delivery: Delivery): boolean {
+    if (maximumPacketSizeBytes === undefined) return true;
+    return this.#config.publishSizeBytes(delivery, protocolVersion) <= maximumPacketSizeBytes;
   }
 }
 

@@ -367,9 +367,10 @@ export class Outbound {
     for (const { message } of this.#inflight.values()) if (message !== undefined) messages.push(message);
     if (this.#oldestSeq !== undefined) messages.push(...this.#loggedMessages(this.#oldestSeq));
     messages.push(...(this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#unsent()));
+    const maybeSentThrough = Math.max(this.#sentThrough, this.#dupThrough);
     return messages.filter(
       ({ target }) =>
-        target.sharedFilter !== undefined && (target.qos === 1 || target.ordinal > this.#sentThrough),
+        target.sharedFilter !== undefined && (target.qos === 1 || target.ordinal > maybeSentThrough),
     );
   }
 
