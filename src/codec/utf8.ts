@@ -17,9 +17,9 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number): strin
     return decodeAscii(bytes, start, end);
   }
   // [MQTT-1.5.4-2] no U+0000; in well-formed UTF-8 no other character has a zero byte.
-  const nul = bytes.indexOf(0, start);
-  if (nul !== -1 && nul < end) throw malformed("UTF-8 string contains U+0000");
-  return decodeFatally(bytes.subarray(start, end));
+  const text = bytes.subarray(start, end);
+  if (text.includes(0)) throw malformed("UTF-8 string contains U+0000");
+  return decodeFatally(text);
 }
 
 function isPlainAscii(bytes: Uint8Array, start: number, end: number): boolean {

@@ -33,6 +33,8 @@ export type Input =
     }
   /** The WebSocket is gone. */
   | { readonly type: "closed"; readonly connectionId: string }
+  /** The client has not taken anything that was sent for too long, or too much is waiting for it. */
+  | { readonly type: "stalled"; readonly connectionId: string }
   /** Write and send what may be joined no longer. */
   | { readonly type: "settle" }
   /** `timerDueAtMs` has come. */

@@ -35,6 +35,8 @@ export interface Limits {
   readonly keepAliveSecMax: number;
   readonly clientIdentifierLengthMax: number;
   readonly subscriptionsPerSessionMax: number;
+  /** All Topic Filters of a session, which share a row. */
+  readonly subscriptionBytesPerSessionMax: number;
   readonly topicLevelsMax: number;
   /** Messages waiting for one session in the log; a further one is dropped and counted. */
   readonly queue: QueueLimits;
@@ -70,6 +72,7 @@ export const defaultLimits: Limits = {
   keepAliveSecMax: 3600,
   clientIdentifierLengthMax: 256,
   subscriptionsPerSessionMax: 1000,
+  subscriptionBytesPerSessionMax: 512 * 1024,
   topicLevelsMax: 128,
   queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
@@ -96,7 +99,7 @@ export const Times = {
   /** Waiting messages of a session without a row are held in memory, and the shard awake, this long. */
   memoryQueueMs: 30_000,
   /** Precision of the last-seen time in a socket's attachment. */
-  lastSeenStepMs: 500,
+  lastSeenStepMs: 250,
 } as const;
 
 /** Acknowledgements of one session after which its state is written, lazily or not. */

@@ -23,12 +23,19 @@ export function remainingExpirySec(publication: Publication, nowMs: number): num
   return Math.max(1, Math.ceil((publication.expiresAtMs - nowMs) / 1000));
 }
 
-/** About what the message takes in memory and storage; used for limits, not for billing. */
+/** About what the message takes in memory and storage, and not less; used for limits, not for billing. */
 export function sizeOf(publication: Publication): number {
   const { message } = publication;
-  let sizeBytes = 64 + message.topicName.length + message.payload.length;
+  let sizeBytes = 64 + utf8BytesMax(message.topicName) + message.payload.length;
   sizeBytes += message.correlationData?.length ?? 0;
-  sizeBytes += (message.contentType?.length ?? 0) + (message.responseTopic?.length ?? 0);
-  for (const [name, value] of message.userProperties ?? []) sizeBytes += name.length + value.length + 4;
+  sizeBytes += utf8BytesMax(message.contentType ?? "") + utf8BytesMax(message.responseTopic ?? "");
+  for (const [name, value] of message.userProperties ?? []) {
+    sizeBytes += utf8BytesMax(name) + utf8BytesMax(value) + 8;
+  }
   return sizeBytes;
+}
+
+/** UTF-8 takes at most three bytes for each UTF-16 code unit. */
+export function utf8BytesMax(text: string): number {
+  return text.length * 3;
 }

@@ -143,6 +143,8 @@ export class ShardCore implements ShardContext {
         return this.#timer(nowMs);
       case "alarm":
         return this.#alarm(nowMs);
+      case "stalled":
+        return this.#stalled(input.connectionId, nowMs);
       case "drain":
         return this.#drain(nowMs);
     }
@@ -153,9 +155,7 @@ export class ShardCore implements ShardContext {
     this.#startedAtMs = nowMs;
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
     this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
-    // Sockets whose alarm is gone (it failed too often) are in need of one as well.
-    const isUnguarded = input.survivingBoot !== undefined && input.armedAlarmAtMs === undefined;
-    this.#wantsAlarm = this.#boot.isUnsettled || isUnguarded;
+    this.#wantsAlarm = this.#boot.isUnsettled;
   }
 
   #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
@@ -172,7 +172,8 @@ export class ShardCore implements ShardContext {
 
   #receive(input: Input & { type: "receive" }, nowMs: number): void {
     const connection = this.#connection(input.connectionId);
-    if (connection === undefined) return;
+    // A connection that was ended from here may still have said something.
+    if (connection === undefined || connection.isClosed) return;
     for (const packet of input.packets) {
       connection.lastSeenAtMs = nowMs;
       handlePacket(this, connection, packet, nowMs);
@@ -205,6 +206,14 @@ export class ShardCore implements ShardContext {
     this.#connections.delete(connectionId);
   }
 
+  #stalled(connectionId: string, nowMs: number): void {
+    const connection = this.#connection(connectionId);
+    if (connection === undefined || connection.isClosed) return;
+    this.load(nowMs);
+    disconnect(this, connection, ReasonCode.QuotaExceeded, "The client does not take what it is sent", nowMs);
+    this.#connections.delete(connectionId);
+  }
+
   #timer(nowMs: number): void {
     for (
       let one = this.clock.takeIncompleteConnection(nowMs);
@@ -212,8 +221,8 @@ export class ShardCore implements ShardContext {
       one = this.clock.takeIncompleteConnection(nowMs)
     ) {
       if (one.client !== undefined) this.load(nowMs);
-      const reasonString = one.client === undefined ? "No CONNECT" : "A packet was not completed";
-      disconnect(this, one, ReasonCode.MalformedPacket, reasonString, nowMs);
+      const { reasonCode, reasonString } = one.incompleteness;
+      disconnect(this, one, reasonCode, reasonString, nowMs);
     }
     this.#dropClosed();
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
@@ -235,6 +244,8 @@ export class ShardCore implements ShardContext {
   /** Sessions stay attached in their rows: the next start treats them as lost by a reset, with grace for the Wills. */
   #drain(nowMs: number): void {
     this.load(nowMs);
+    // What was received is acknowledged first.
+    if (this.mustCommit) this.#commit(nowMs);
     for (const connection of this.#connections.values()) {
       hangUp(this, connection, ReasonCode.ServerShuttingDown, "The server is shutting down");
       if (connection.session !== undefined) this.sessions.disconnect(connection.session);
@@ -256,6 +267,8 @@ export class ShardCore implements ShardContext {
     if (attachment === undefined) return undefined;
     const connection = new Connection(connectionId, attachment);
     this.#connections.set(connectionId, connection);
+    // Should its alarm be gone (it failed too often), this arms another.
+    this.clock.watchConnection(connection);
     if (this.#isLoaded && attachment.client !== undefined) {
       this.sessions.reattachLate(connection, attachment.client);
     }
@@ -296,8 +309,10 @@ export class ShardCore implements ShardContext {
 
   /** `$SYS` costs nothing while nobody is subscribed to it. */
   #watchServerTopics(nowMs: number): void {
+    const intervalMs = this.config.limits.serverTopicsIntervalSec * 1000;
     if (!this.sessions.isWatched) this.clock.serverTopicsDueAtMs = undefined;
-    else this.clock.serverTopicsDueAtMs ??= nowMs + this.config.limits.serverTopicsIntervalSec * 1000;
+    // Multiples of the interval, so that a sleep does not move them.
+    else this.clock.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
   }
 
   get #hasUrgentRows(): boolean {
@@ -306,6 +321,7 @@ export class ShardCore implements ShardContext {
 
   /** Ends a turn: writes what is due, and brings the attachments up to date. */
   #settle(nowMs: number): void {
+    this.log.noteTime(nowMs);
     this.#flushDueAtMs = undefined;
     if (this.#hasUrgentRows) {
       this.#commit(nowMs);

@@ -95,15 +95,6 @@ export function emptyWriteSet(): WriteSet {
   return { sessions: new Map(), retained: new Map(), segments: [] };
 }
 
-export function isEmpty(writes: WriteSet): boolean {
-  return (
-    writes.shard === undefined &&
-    writes.sessions.size === 0 &&
-    writes.retained.size === 0 &&
-    writes.segments.length === 0
-  );
-}
-
 export interface ShardStorage {
   readShard(): ShardRecord | undefined;
   readSessions(): Iterable<SessionRecord>;

@@ -53,12 +53,20 @@ export class Upkeep {
       this.#inHand(session.clientId, () => this.#attendTo(session, nowMs));
     }
     if (left === 0) clock.armNow(nowMs, output);
-    if ((clock.serverTopicsDueAtMs ?? Infinity) <= nowMs) this.#publishServerTopics(nowMs);
+    if (this.#context.sessions.isWatched) this.#publishServerTopics(nowMs);
   }
 
   #publishServerTopics(nowMs: number): void {
     const { clock, config, sessions } = this.#context;
-    clock.serverTopicsDueAtMs = nowMs + config.limits.serverTopicsIntervalSec * 1000;
+    const intervalMs = config.limits.serverTopicsIntervalSec * 1000;
+    // An object that the alarm woke does not know for what it was armed, but the time tells.
+    const sinceBoundaryMs = nowMs % intervalMs;
+    const isDue =
+      clock.serverTopicsDueAtMs === undefined
+        ? sinceBoundaryMs <= Times.alarmSpacingMs
+        : clock.serverTopicsDueAtMs <= nowMs;
+    if (!isDue) return;
+    clock.serverTopicsDueAtMs = nowMs - sinceBoundaryMs + intervalMs;
     for (const publication of this.#serverTopics.readAll(nowMs)) sessions.deliver(publication, "", nowMs);
   }
 

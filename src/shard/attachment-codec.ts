@@ -56,7 +56,8 @@ export function encodeAttachment(connectionId: string, attachment: ConnectionAtt
     clientIdHint,
     client === undefined ? undefined : toClientTuple(client),
   ];
-  return encode(tuple);
+  // A copy: what is attached is stored with its whole buffer, and the encoder's is larger.
+  return encode(tuple).slice();
 }
 
 /** Undefined for what {@link encodeAttachment} did not make. */

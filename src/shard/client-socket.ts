@@ -62,9 +62,20 @@ export class ClientSocket {
     return this.#outgoingBytes > 0;
   }
 
+  /** So much is on its way that QoS 0 messages are left out and others wait. */
   get isFull(): boolean {
-    if (this.#unsentBytes > 0) this.#unsentBytes = bufferedAmountOf(this.#socket);
+    if (this.#unsentBytes > 0) this.measureUnsent();
     return this.#outgoingBytes + this.#unsentBytes > bufferedBytesMax;
+  }
+
+  /** Bytes that the client had not taken when something was sent last. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  measureUnsent(): number {
+    this.#unsentBytes = bufferedAmountOf(this.#socket);
+    return this.#unsentBytes;
   }
 
   attach(attachment: ConnectionAttachment): void {
@@ -89,7 +100,7 @@ export class ClientSocket {
     // Between the peer's close and its event, sending fails; the event will say so.
     if (this.#socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     this.#socket.send(bytes);
-    this.#unsentBytes = bufferedAmountOf(this.#socket);
+    this.measureUnsent();
   }
 
   close(code: CloseCode, reason: string): void {

@@ -7,6 +7,7 @@ import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import type { ShardStorage } from "../core/storage-port.ts";
 import type { ClientSocket } from "./client-socket.ts";
+import { StalledSockets } from "./stalled-sockets.ts";
 
 /** What the host needs of the platform. */
 export interface ShardPlatform {
@@ -35,6 +36,11 @@ export class ShardHost {
   /** Sockets with something written and not yet sent. */
   readonly #unsent = new Set<ClientSocket>();
   readonly #traffic = { bytesReceived: 0, bytesSent: 0 };
+  /** Connections for which an effect failed. */
+  readonly #broken = new Set<string>();
+  readonly #stalled = new StalledSockets();
+  /** Sockets with more untaken than any client may have. */
+  readonly #overflowing = new Set<ClientSocket>();
   readonly #failures = new Map<string, number>();
   readonly #quarantined = new Set<string>();
   #core: ShardCore;
@@ -88,6 +94,7 @@ export class ShardHost {
     this.#handle({ type: "closed", connectionId: socket.connectionId });
     this.#sockets.delete(socket.connectionId);
     this.#unsent.delete(socket);
+    this.#stalled.forget(socket);
   }
 
   alarm(): void {
@@ -132,11 +139,18 @@ export class ShardHost {
     };
   }
 
+  /** The connections of all sockets that may have one, each woken when it is come to. */
   *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
-    for (const socket of this.#platform.sockets()) this.wake(socket);
+    const seen = new Set<ClientSocket>();
+    for (const found of this.#platform.sockets()) {
+      const socket = this.wake(found);
+      seen.add(socket);
+      if (socket.attachment !== undefined) yield [socket.connectionId, socket.attachment];
+    }
     // A socket whose close woke the object is not among the platform's any more.
-    for (const { connectionId, attachment } of this.#sockets.values()) {
-      if (attachment !== undefined) yield [connectionId, attachment];
+    for (const socket of this.#sockets.values()) {
+      if (socket.attachment !== undefined && !seen.has(socket))
+        yield [socket.connectionId, socket.attachment];
     }
   }
 
@@ -146,34 +160,49 @@ export class ShardHost {
     } catch (error) {
       this.#recover(input, error);
     }
+    this.#dismissBroken();
     this.#settleOrJoin();
     this.#armTimer();
   }
 
+  #dismissBroken(): void {
+    for (const connectionId of this.#broken) {
+      this.#broken.delete(connectionId);
+      this.#replay({ type: "closed", connectionId });
+      this.#dismiss(connectionId);
+    }
+  }
+
   #run(effects: readonly Effect[]): void {
     for (const effect of effects) {
-      switch (effect.type) {
-        case "send":
-          this.#write(effect.connectionId, encodePacket(effect.packet, effect.protocolVersion));
-          break;
-        case "deliver":
-          this.#write(effect.connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
-          break;
-        case "close":
-          this.#close(effect);
-          break;
-        case "attach":
-          this.#sockets.get(effect.connectionId)?.attach(effect.attachment);
-          break;
-        case "commit":
-          this.#commit(effect);
-          break;
-        case "setAlarm":
-          this.#armedAlarmAtMs = effect.dueAtMs;
-          this.#platform.setAlarm(effect.dueAtMs, effect.unconfirmed);
-          break;
-      }
+      if (effect.type === "commit") this.#commit(effect);
+      else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
+      else this.#runForConnection(effect);
     }
+  }
+
+  /** What fails for one connection ends that one only. */
+  #runForConnection(effect: Exclude<Effect, { type: "commit" | "setAlarm" }>): void {
+    const { connectionId } = effect;
+    try {
+      if (effect.type === "send")
+        this.#write(connectionId, encodePacket(effect.packet, effect.protocolVersion));
+      else if (effect.type === "deliver") this.#deliver(effect);
+      else if (effect.type === "close") this.#close(effect);
+      else this.#sockets.get(connectionId)?.attach(effect.attachment);
+    } catch (error) {
+      console.error(`duramq: "${effect.type}" failed`, error);
+      this.#broken.add(connectionId);
+    }
+  }
+
+  #deliver({ connectionId, delivery, protocolVersion }: Effect & { type: "deliver" }): void {
+    this.#write(connectionId, this.#encoder.encode(delivery, protocolVersion));
+  }
+
+  #setAlarm(dueAtMs: number, unconfirmed: boolean): void {
+    this.#armedAlarmAtMs = dueAtMs;
+    this.#platform.setAlarm(dueAtMs, unconfirmed);
   }
 
   /** What does not depend on the write leaves before it: the runtime holds back what follows. */
@@ -229,27 +258,42 @@ export class ShardHost {
       this.#recover({ type: "settle" }, error);
     }
     this.#sendAll();
+    for (const socket of this.#overflowing) {
+      this.#overflowing.delete(socket);
+      this.#handle({ type: "stalled", connectionId: socket.connectionId });
+    }
   }
 
   #sendAll(): void {
-    for (const socket of this.#unsent) socket.flush();
+    const nowMs = this.#platform.nowMs();
+    for (const socket of this.#unsent) {
+      socket.flush();
+      this.#stalled.note(socket, nowMs);
+      if (this.#stalled.isOverflowing(socket)) this.#overflowing.add(socket);
+    }
     this.#unsent.clear();
   }
 
   /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
   #armTimer(): void {
-    const dueAtMs = this.#core.timerDueAtMs;
+    const earliestMs = Math.min(this.#core.timerDueAtMs ?? Infinity, this.#stalled.checkDueAtMs ?? Infinity);
+    const dueAtMs = earliestMs === Infinity ? undefined : earliestMs;
     if (dueAtMs === this.#timerDueAtMs) return;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timerDueAtMs = dueAtMs;
     if (dueAtMs === undefined) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerDueAtMs = undefined;
-        this.#handle({ type: "timer" });
-      },
-      Math.max(0, dueAtMs - this.#platform.nowMs()),
-    );
+    this.#timer = setTimeout(() => this.#fireTimer(), Math.max(0, dueAtMs - this.#platform.nowMs()));
+  }
+
+  #fireTimer(): void {
+    this.#timerDueAtMs = undefined;
+    const nowMs = this.#platform.nowMs();
+    if ((this.#stalled.checkDueAtMs ?? Infinity) <= nowMs) {
+      for (const { connectionId } of this.#stalled.takeStalled(nowMs)) {
+        this.#handle({ type: "stalled", connectionId });
+      }
+    }
+    this.#handle({ type: "timer" });
   }
 
   /**
@@ -262,12 +306,12 @@ export class ShardHost {
     const lost = new Set(this.#core.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
+    if (input.type === "alarm") this.#setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
     this.#replay(this.#startInput());
     for (const connectionId of lost) {
       this.#replay({ type: "closed", connectionId });
       this.#dismiss(connectionId);
     }
-    if (input.type === "alarm") this.#platform.setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
   }
 
   #replay(input: Input): void {

@@ -63,7 +63,7 @@ function summary(statements: readonly Statement[], byId: ReadonlyMap<string, unk
     ({ id, on, doesNotApply }) => on !== "client" && doesNotApply === undefined && byId.has(id),
   );
   const server = statements.length - client;
-  return `${statements.length} statements: ${server} on the server, of which ${shown} are shown by tests and ${excepted} do not apply, and ${client} on the client alone.`;
+  return `${statements.length} statements: ${server} on the server, of which ${shown} are shown by tests and ${excepted} ${excepted === 1 ? "does" : "do"} not apply, and ${client} on the client alone.`;
 }
 
 function row({ id, on, what, doesNotApply }: Statement, tests: readonly CitingTest[]): string {

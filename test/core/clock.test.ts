@@ -221,7 +221,7 @@ describe("the alarm", () => {
   test("is set again for sockets whose alarm is gone", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard, { keepAliveSec: 10 });
-    const witness = SimulatedClient.connected(shard);
+    const witness = SimulatedClient.connected(shard, { keepAliveSec: 10 });
     shard.evict();
     shard.alarmAtMs = undefined;
     witness.ping();

@@ -151,6 +151,20 @@ describe("the figures of $SYS", () => {
     }
   });
 
+  test("come though the shard sleeps and is woken all the time", () => {
+    const { shard, watcher } = setUp();
+    watcher.subscribe("$SYS/broker/uptime");
+    const publisher = SimulatedClient.connected(shard);
+    watcher.take();
+    for (let round = 0; round < 16; round += 1) {
+      shard.evict();
+      shard.advance(minuteMs / 4);
+      publisher.publish("a");
+    }
+    expect(watcher.all("publish").length).toBeGreaterThanOrEqual(2);
+    expect(watcher.all("publish").length).toBeLessThanOrEqual(5);
+  });
+
   test("come to a session that goes on, and wait for nobody", () => {
     const { shard, watcher } = setUp({ sessionExpiryIntervalSec: week });
     watcher.subscribe(all, 1);

@@ -4,7 +4,7 @@ import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { Connection } from "./connection.ts";
-import { completeConnect, refuse } from "./connecting.ts";
+import { clientIdOf, completeConnect, refuse } from "./connecting.ts";
 import { disconnect } from "./disconnecting.ts";
 
 /** An exchange under way. */
@@ -32,7 +32,7 @@ export function beginAuthentication(
   }
   const authentication = {
     method: name,
-    exchange: method.begin(packet.clientId),
+    exchange: method.begin(clientIdOf(connection, packet)),
     sinceMs: nowMs,
     connect: packet,
   };

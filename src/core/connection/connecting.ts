@@ -30,12 +30,17 @@ export function completeConnect(
 ): void {
   const { config, output, sessions } = context;
   const clientId = clientIdOf(connection, packet);
+  const crowd = crowdRefusalOf(context, clientId);
+  if (crowd !== undefined) {
+    refuse(context, connection, packet.protocolVersion, crowd);
+    return;
+  }
   const answer = { ...connackOf(config.limits, packet, clientId), ...authentication };
   if (!output.fits(connection, answer)) {
     refuse(context, connection, packet.protocolVersion, tooSmall);
     return;
   }
-  settle(context, connection, packet, clientId);
+  negotiate(context, connection, packet, clientId);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
   const connack = { ...answer, sessionPresent };
   output.outdatedAttachments.add(connection);
@@ -65,7 +70,8 @@ export function refuse(
   output.close(connection, 1008, reasonString);
 }
 
-function clientIdOf(connection: Connection, packet: ConnectPacket): string {
+/** The client's own identifier, or the one it gets. */
+export function clientIdOf(connection: Connection, packet: ConnectPacket): string {
   return packet.clientId || (connection.clientIdHint ?? connection.randomClientId);
 }
 
@@ -80,8 +86,7 @@ export function connectRefusalOf(
   return (
     clientIdRefusalOf(connection, clientId, limits) ??
     (packet.will && capabilityRefusalOf(packet.will, limits)) ??
-    (packet.will && messageRefusalOf(packet.will, limits, isUtf8)) ??
-    crowdRefusalOf(context, clientId)
+    (packet.will && messageRefusalOf(packet.will, limits, isUtf8))
   );
 }
 
@@ -114,7 +119,8 @@ function crowdRefusalOf({ config, sessions }: ShardContext, clientId: string): R
   return { reasonCode, reasonString: `More than ${connectionsMax} connections` };
 }
 
-function settle(
+/** What CONNECT asks and the limits allow holds for the connection. */
+function negotiate(
   { config }: ShardContext,
   connection: Connection,
   packet: ConnectPacket,

@@ -3,6 +3,8 @@ import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
 import type { Authentication } from "./authenticating.ts";
 import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
+import type { Refusal } from "../refusal.ts";
+import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 
 /** What CONNECT settled for the rest of the Network Connection. */
@@ -79,6 +81,17 @@ export class Connection {
     const sinceMs =
       this.client === undefined ? this.openedAtMs : (this.unfinishedSinceMs ?? this.authentication?.sinceMs);
     return sinceMs === undefined ? undefined : sinceMs + Times.incompletePacketMs;
+  }
+
+  /** What it is that is not complete when {@link incompleteDueAtMs} has come. */
+  get incompleteness(): Refusal {
+    if (this.unfinishedSinceMs !== undefined) {
+      return { reasonCode: ReasonCode.MalformedPacket, reasonString: "A packet was not completed" };
+    }
+    if (this.authentication !== undefined) {
+      return { reasonCode: ReasonCode.NotAuthorized, reasonString: "The authentication was not completed" };
+    }
+    return { reasonCode: ReasonCode.ProtocolError, reasonString: "There was no CONNECT" };
   }
 
   get isLastSeenStale(): boolean {

@@ -33,7 +33,8 @@ export function handleDisconnect(
       disconnect(context, connection, ReasonCode.ProtocolError, reasonString, nowMs);
       return;
     }
-    session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
+    const { sessionExpiryIntervalSecMax } = context.config.limits;
+    session.sessionExpiryIntervalSec = Math.min(sessionExpiryIntervalSec, sessionExpiryIntervalSecMax);
   }
   if (reasonCode === ReasonCode.NormalDisconnection) session.will = undefined;
   context.output.close(connection, 1000, "");
@@ -59,6 +60,7 @@ export function hangUp(
 export function detach(context: ShardContext, connection: Connection, nowMs: number): void {
   const { session } = connection;
   connection.isClosed = true;
+  connection.session = undefined;
   if (session === undefined || session.connection !== connection) return;
   context.sessions.disconnect(session);
   session.volatileSinceMs = undefined;

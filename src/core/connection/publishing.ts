@@ -159,7 +159,7 @@ function publish(
   const refusal = messageRefusalOf(message, config.limits, config.isUtf8);
   if (refusal !== undefined) return refusal;
   const publication = toPublication(message, nowMs);
-  if (message.retain && !owners.acceptsRetained(publication)) {
+  if (message.retain && !owners.acceptsRetained(publication, nowMs)) {
     return {
       reasonCode: ReasonCode.QuotaExceeded,
       reasonString: `${config.limits.retainedMessagesMax} messages are retained already`,

@@ -22,7 +22,9 @@ export function handlePacket(
 ): void {
   if (connection.authentication?.connect !== undefined && packet.type !== "auth") {
     // [MQTT-3.1.2-30] Until CONNACK nothing but AUTH and DISCONNECT may come.
-    context.output.close(connection, packet.type === "disconnect" ? 1000 : 1002, "Not authenticated");
+    const isExpected = packet.type === "disconnect";
+    if (!isExpected) context.counters.countRefusal(ReasonCode.ProtocolError);
+    context.output.close(connection, isExpected ? 1000 : 1002, "Not authenticated");
     return;
   }
   if (packet.type === "pingreq") {

@@ -1,4 +1,6 @@
+import type { Limits } from "../limits.ts";
 import type { SubscribePacket, UnsubscribePacket } from "../packet.ts";
+import { utf8BytesMax } from "../publication.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
@@ -98,7 +100,7 @@ function refused({ counters }: ShardContext, { reasonCode, reasonString }: Refus
 
 function refusalOf(
   { config: { limits } }: ShardContext,
-  { subscriptions }: Session,
+  session: Session,
   { topicFilter }: SubscriptionRecord,
 ): Refusal | undefined {
   if (!limits.sharedSubscriptionAvailable && parseSharedFilter(topicFilter) !== undefined) {
@@ -119,13 +121,24 @@ function refusalOf(
       reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
     };
   }
-  const isOneMore =
-    !subscriptions.has(topicFilter) && subscriptions.size >= limits.subscriptionsPerSessionMax;
-  if (!isOneMore) return undefined;
-  return {
-    reasonCode: ReasonCode.QuotaExceeded,
-    reasonString: `A session has at most ${limits.subscriptionsPerSessionMax} subscriptions`,
-  };
+  return session.subscriptions.has(topicFilter) ? undefined : crowdRefusalOf(limits, session, topicFilter);
+}
+
+/** One subscription more than a session may have. */
+function crowdRefusalOf(
+  { subscriptionsPerSessionMax, subscriptionBytesPerSessionMax }: Limits,
+  { subscriptions, subscriptionsBytes }: Session,
+  topicFilter: string,
+): Refusal | undefined {
+  const reasonCode = ReasonCode.QuotaExceeded;
+  if (subscriptions.size >= subscriptionsPerSessionMax) {
+    return { reasonCode, reasonString: `A session has at most ${subscriptionsPerSessionMax} subscriptions` };
+  }
+  if (subscriptionsBytes + utf8BytesMax(topicFilter) > subscriptionBytesPerSessionMax) {
+    const reasonString = `The Topic Filters of a session have at most ${subscriptionBytesPerSessionMax} bytes`;
+    return { reasonCode, reasonString };
+  }
+  return undefined;
 }
 
 function answer(

@@ -43,6 +43,7 @@ interface UnwrittenMessage {
   readonly publication: Publication;
   readonly targets: LogTarget[];
   readonly sessions: LogSession[];
+  targetsBytes: number;
 }
 
 export interface LogPage {
@@ -53,8 +54,6 @@ export interface LogPage {
 
 /** Rows stay below Cloudflare's 2 MB with room for the encoding. */
 const segmentBytesMax = 1_200_000;
-/** Overhead of a target in a segment, about. */
-const targetBytes = 24;
 
 /**
  * The queue of all the sessions of a shard: an append-only log in rows that are written whole and overwritten when
@@ -95,11 +94,12 @@ export class MessageLog {
 
   append(publication: Publication, target: LogTarget, session: LogSession): void {
     let last = this.#unwritten[this.#unwritten.length - 1];
-    if (last?.publication !== publication) {
-      last = { publication, targets: [], sessions: [] };
+    if (last?.publication !== publication || last.targetsBytes > segmentBytesMax / 2) {
+      last = { publication, targets: [], sessions: [], targetsBytes: 0 };
       this.#unwritten.push(last);
     }
     last.targets.push(target);
+    last.targetsBytes += targetBytesOf(target);
     last.sessions.push(session);
     this.#mustFlush = true;
   }
@@ -115,8 +115,7 @@ export class MessageLog {
     this.#unwrittenStates.add(session);
     this.#lazyCount += 1;
     this.#lazySinceMs ??= nowMs;
-    if (this.#lazyCount >= lazyAcksMax || nowMs - this.#lazySinceMs >= Times.lazyStateMs)
-      this.#mustFlush = true;
+    if (this.#lazyCount >= lazyAcksMax) this.#mustFlush = true;
   }
 
   /** What was flushed is in storage now, where it is read from. */
@@ -136,6 +135,14 @@ export class MessageLog {
    */
   noteRestored(session: LogSession): void {
     this.#unwrittenStates.add(session);
+    // How long it has waited is not known: long enough.
+    this.#lazySinceMs = -Infinity;
+  }
+
+  /** What could wait has waited long enough after some time. */
+  noteTime(nowMs: number): void {
+    if (this.#lazySinceMs !== undefined && nowMs - this.#lazySinceMs >= Times.lazyStateMs)
+      this.#mustFlush = true;
   }
 
   /** The last chance to write what could wait. */
@@ -253,7 +260,7 @@ export class MessageLog {
       sizeBytes += itemBytes;
     };
     for (const message of this.#unwritten) {
-      reserve(sizeOf(message.publication) + message.targets.length * targetBytes);
+      reserve(sizeOf(message.publication) + message.targetsBytes);
       messages.push(message);
     }
     for (const session of this.#unwrittenStates) {
@@ -350,6 +357,11 @@ export class MessageLog {
     assert(record !== undefined, "a live segment has a row");
     return record;
   }
+}
+
+/** About what a target takes in a segment. */
+function targetBytesOf({ subscriptionIdentifiers, sharedFilter }: LogTarget): number {
+  return 24 + (subscriptionIdentifiers?.length ?? 0) * 5 + (sharedFilter?.length ?? 0) * 3;
 }
 
 /** About what a delivery state takes in a segment. */

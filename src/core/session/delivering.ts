@@ -33,7 +33,7 @@ export interface Replay {
 
 /** Retained messages sent before other events get their turn. */
 const replayStepCount = 500;
-/** How soon a replay that a full socket paused looks again. */
+/** How soon what a full socket has paused looks again. */
 const replayRetryMs = 50;
 /** Replays stop at this many messages that wait for the client's acknowledgements. */
 const replayWaitingMax = 100;
@@ -49,6 +49,8 @@ export class Delivering {
   readonly #awaitCommit = new Set<Session>();
   /** Sessions with retained messages to come. */
   readonly #replaying = new Set<Session>();
+  /** Sessions whose socket was full when more could have been sent. */
+  readonly #paused = new Set<Session>();
   /** Told when a session begins to hold messages in memory only. */
   onVolatile: (session: Session, nowMs: number) => void = () => {};
 
@@ -68,7 +70,7 @@ export class Delivering {
 
   /** How long until the next turn of the replays; undefined when there is none or acknowledgements bring it. */
   replayDelayMs(): number | undefined {
-    let delayMs: number | undefined;
+    let delayMs: number | undefined = this.#paused.size > 0 ? replayRetryMs : undefined;
     for (const { connection, outbound } of this.#replaying) {
       if (connection === undefined || (outbound.isVolatile && outbound.waitingCount >= replayWaitingMax))
         continue;
@@ -101,14 +103,15 @@ export class Delivering {
     if (connection?.client === undefined) return;
     const { inflightMessagesMax } = this.#config.limits;
     const sendQuota = Math.min(connection.client.receiveMaximum, inflightMessagesMax);
-    while (outbound.inflightCount < sendQuota) {
+    while (outbound.inflightCount < sendQuota && !this.#sockets.isFull(connection.connectionId)) {
       const next = outbound.next();
       if (next === undefined) break;
       this.#send(session, connection, next, nowMs);
     }
-    // With room in the window, what still waits is not written yet.
-    if (outbound.logged && outbound.waitingCount > 0 && outbound.inflightCount < sendQuota) {
-      this.#awaitCommit.add(session);
+    if (outbound.waitingCount > 0 && outbound.inflightCount < sendQuota) {
+      // With room in the window, what still waits is not written yet, or the socket is full.
+      if (this.#sockets.isFull(connection.connectionId)) this.#paused.add(session);
+      else if (outbound.logged) this.#awaitCommit.add(session);
     }
     this.#output.outdatedAttachments.add(connection);
     if (!outbound.isVolatile) {
@@ -142,7 +145,14 @@ export class Delivering {
         ? this.#logRetained(session, subscription, topicNames, owners, nowMs)
         : topicNames;
     if (paced.length === 0) return;
-    session.replays.push({ subscription, topicNames: paced, position: 0 });
+    // A subscription made anew starts its replay anew.
+    const { topicFilter } = subscription;
+    const others = session.replays.filter((replay) => replay.subscription.topicFilter !== topicFilter);
+    session.replays.splice(0, session.replays.length, ...others, {
+      subscription,
+      topicNames: paced,
+      position: 0,
+    });
     this.#replaying.add(session);
     this.#stepReplays(session, owners, nowMs);
   }
@@ -165,8 +175,11 @@ export class Delivering {
     this.#stepReplays(session, owners, nowMs);
   }
 
-  /** The next turn of all replays. */
+  /** The next turn of all replays, and of what full sockets have paused. */
   continueReplays(owners: TopicOwners, nowMs: number): void {
+    const paused = [...this.#paused];
+    this.#paused.clear();
+    for (const session of paused) this.pump(session, nowMs);
     for (const session of this.#replaying) this.#stepReplays(session, owners, nowMs);
   }
 
@@ -174,6 +187,7 @@ export class Delivering {
   stopReplays(session: Session): void {
     session.replays.length = 0;
     this.#replaying.delete(session);
+    this.#paused.delete(session);
     this.#awaitCommit.delete(session);
   }
 

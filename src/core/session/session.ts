@@ -97,6 +97,10 @@ export class Session implements LogSession {
     return this.#subscriptionsBytes > this.#limits.attachedSubscriptionsBytesMax;
   }
 
+  get subscriptionsBytes(): number {
+    return this.#subscriptionsBytes;
+  }
+
   /** True when the session had no subscription with that Topic Filter. */
   subscribe(subscription: SubscriptionRecord): boolean {
     const isNew = !this.subscriptions.has(subscription.topicFilter);

@@ -1,5 +1,6 @@
 import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
+import type { ApplicationMessage } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import { isExpired } from "../publication.ts";
 import type { ShardStorage } from "../storage-port.ts";
@@ -11,12 +12,16 @@ interface RetainedName {
   readonly expiresAtMs?: number;
 }
 
+/** A full shard looks for expired messages this often. */
+const sweepIntervalMs = 60_000;
+
 /** The retained messages of the shard's topics (section 3.3.1.3). The index of names is built on first need. */
 export class Retained {
   readonly #storage: ShardStorage;
   readonly #limits: Limits;
   readonly #counters: Counters;
   #names: TopicTree<RetainedName> | undefined;
+  #sweptAtMs = -Infinity;
   /** Set or cleared (undefined) since the last commit: newest wins. */
   #unwritten = new Map<string, Publication | undefined>();
 
@@ -35,22 +40,25 @@ export class Retained {
   }
 
   /** Whether the topic could take a retained message: it has one, or the shard has room ([MQTT-3.3.1-5]). */
-  accepts({ topicName, payload }: { topicName: string; payload: Uint8Array }): boolean {
+  accepts({ topicName, payload }: ApplicationMessage, nowMs: number): boolean {
     const names = this.#index();
-    if (payload.length === 0 || names.size < this.#limits.retainedMessagesMax) return true;
+    const { retainedMessagesMax } = this.#limits;
+    if (payload.length === 0 || names.size < retainedMessagesMax) return true;
     if (names.get(topicName) !== undefined) return true;
+    this.#sweep(nowMs);
+    if (names.size < retainedMessagesMax) return true;
     this.#counters.retainedRefused += 1;
     return false;
   }
 
   /** Sets or, with a zero-length payload, clears the topic's retained message ([MQTT-3.3.1-6]); if there is room. */
-  store(publication: Publication): void {
+  store(publication: Publication, nowMs: number): void {
     const { topicName, payload } = publication.message;
     if (payload.length === 0) {
       this.#clear(topicName);
       return;
     }
-    if (!this.accepts(publication.message)) return;
+    if (!this.accepts(publication.message, nowMs)) return;
     const { expiresAtMs } = publication;
     this.#index().set(topicName, { topicName, ...(expiresAtMs !== undefined && { expiresAtMs }) });
     this.#unwritten.set(topicName, publication);
@@ -77,6 +85,17 @@ export class Retained {
     const unwritten = this.#unwritten;
     this.#unwritten = new Map();
     return unwritten;
+  }
+
+  /** Removes what has expired, at most once a minute. */
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptAtMs < sweepIntervalMs) return;
+    this.#sweptAtMs = nowMs;
+    const expired: string[] = [];
+    this.#index().matchNames("#", ({ topicName, expiresAtMs }) => {
+      if (expiresAtMs !== undefined && expiresAtMs <= nowMs) expired.push(topicName);
+    });
+    for (const topicName of expired) this.#clear(topicName);
   }
 
   #clear(topicName: string): void {

@@ -21,7 +21,7 @@ export class ServerTopics {
   }
 
   matchingNames(topicFilter: string, nowMs: number): string[] {
-    if (!topicFilter.startsWith("$SYS")) return [];
+    if (!isServerFilter(topicFilter)) return [];
     if (this.#names === undefined) {
       this.#names = new TopicTree();
       for (const name of Object.keys(this.#figures(nowMs))) this.#names.set(prefix + name, prefix + name);
@@ -48,8 +48,9 @@ export class ServerTopics {
   }
 }
 
+/** A filter for topics of the server, shared or not. */
 export function isServerFilter(topicFilter: string): boolean {
-  return topicFilter.startsWith("$SYS") || /^\$share\/[^/]+\/\$SYS/.test(topicFilter);
+  return /^(?:\$share\/[^/]+\/)?\$SYS(?:\/|$)/.test(topicFilter);
 }
 
 function toPublication(topicName: string, figure: string | number): Publication {

@@ -17,7 +17,7 @@ export interface PublishOutcome {
 export interface TopicOwners {
   publish(publication: Publication, publisherClientId: string, nowMs: number): PublishOutcome;
   /** Whether a message to be retained would be kept. */
-  acceptsRetained(publication: Publication): boolean;
+  acceptsRetained(publication: Publication, nowMs: number): boolean;
   /** Topic Names with a retained message that match. */
   retainedNames(topicFilter: string, nowMs: number): string[];
   retained(topicName: string, nowMs: number): Publication | undefined;
@@ -36,12 +36,12 @@ export class LocalTopicOwner implements TopicOwners {
   }
 
   publish(publication: Publication, publisherClientId: string, nowMs: number): PublishOutcome {
-    if (publication.message.retain) this.#retained.store(publication);
+    if (publication.message.retain) this.#retained.store(publication, nowMs);
     return { matchedCount: this.#subscribers.deliver(publication, publisherClientId, nowMs) };
   }
 
-  acceptsRetained(publication: Publication): boolean {
-    return this.#retained.accepts(publication.message);
+  acceptsRetained(publication: Publication, nowMs: number): boolean {
+    return this.#retained.accepts(publication.message, nowMs);
   }
 
   retainedNames(topicFilter: string, nowMs: number): string[] {
