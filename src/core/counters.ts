@@ -13,7 +13,7 @@ export class Counters {
   droppedTooLarge = 0;
   retainedRefused = 0;
   sessionsExpired = 0;
-  /** By Reason Code: connections, messages and subscriptions refused. */
+  /** By Reason Code: connections, messages and subscriptions refused, and connections ended from this side. */
   readonly refusals = new Map<ReasonCode, number>();
 
   countRefusal(reasonCode: ReasonCode): void {

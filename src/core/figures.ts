@@ -38,7 +38,7 @@ export function figuresOf(sources: FigureSources, nowMs: number): ServerFigures 
     "messages/received": counters.messagesReceived,
     "messages/sent": counters.messagesSent,
     "messages/dropped": counters.droppedCount,
-    "messages/refused": counters.refusedCount,
+    refusals: counters.refusedCount,
     "bytes/received": traffic.bytesReceived,
     "bytes/sent": traffic.bytesSent,
     "subscriptions/count": subscriptionCount,

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode, errorMessage, StartError } from "./start-error.ts";
@@ -51,10 +51,17 @@ export async function openDataDirectory(dataDir: string, shards: number): Promis
 
 function createDirectory(path: string, root: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeDirectories(path);
   } catch (error) {
     throw unusable(root, error);
   }
+}
+
+/** Step by step: the recursive mkdir of Node never returns where nothing can be made, as below /proc. */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectories(dirname(path));
+  mkdirSync(path);
 }
 
 function unusable(root: string, error: unknown): StartError {

@@ -40,7 +40,7 @@ const names = [
   "messages/received",
   "messages/sent",
   "messages/dropped",
-  "messages/refused",
+  "refusals",
   "bytes/received",
   "bytes/sent",
   "subscriptions/count",
@@ -275,7 +275,7 @@ describe("the value of", () => {
       "messages/received": "5",
       "messages/sent": "2",
       "messages/dropped": "1",
-      "messages/refused": "1",
+      refusals: "1",
     });
   });
 

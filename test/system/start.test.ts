@@ -97,6 +97,11 @@ describe("refusal", () => {
     expect(await refusalOf(["--prot=1"])).toBe("duramq: Unknown option '--prot' (see --help)");
   });
 
+  test("of a data directory that cannot be made", async () => {
+    const line = await refusalOf(["--port=0", "--data=/proc/duramq"]);
+    expect(line).toMatch(/^duramq: --data \(DATA_DIR\): cannot use \/proc\/duramq: E/);
+  });
+
   test("of a malformed value", async () => {
     expect(await refusalOf([], { PORT: "70000" })).toMatch(/^duramq: PORT: "70000" is not/);
   });

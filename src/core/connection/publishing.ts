@@ -35,13 +35,13 @@ export function handlePublish(
     return;
   }
   const outcome = receive(context, session, message, packet.packetIdentifier, nowMs);
-  if (isFailure(outcome.reasonCode)) context.counters.countRefusal(outcome.reasonCode);
   if (isFailure(outcome.reasonCode) && connection.protocolVersion < 5) {
     // MQTT 3.x has no way to say no but to close ([MQTT-3.3.5-2] of 3.1.1).
     disconnect(context, connection, outcome.reasonCode, outcome.reasonString ?? "", nowMs);
-  } else {
-    acknowledge(context, connection, packet, outcome);
+    return;
   }
+  if (isFailure(outcome.reasonCode)) context.counters.countRefusal(outcome.reasonCode);
+  acknowledge(context, connection, packet, outcome);
 }
 
 /** PUBREL: the identifier may be used anew ([MQTT-4.3.3-12]). */
@@ -106,9 +106,12 @@ function receiveMaximumRefusalOf(
   const { receiveMaximum, receivedQos2Max } = config.limits;
   if (message.qos === 0 || packetIdentifier === undefined) return undefined;
   if (session.receivedQos2.has(packetIdentifier)) return undefined;
-  // A 3.x client knows of no Receive Maximum, but its identifiers have to fit the attachment.
-  const countMax = connection.protocolVersion === 5 ? receiveMaximum : receivedQos2Max;
-  if (session.receivedQos2.size + connection.parkedPubackCount < countMax) return undefined;
+  const isVersion5 = connection.protocolVersion === 5;
+  // A 3.x client knows of no Receive Maximum, but its QoS 2 identifiers have to fit the attachment.
+  if (!isVersion5 && message.qos === 1) return undefined;
+  const countMax = isVersion5 ? receiveMaximum : receivedQos2Max;
+  const count = session.receivedQos2.size + (isVersion5 ? connection.parkedPubackCount : 0);
+  if (count < countMax) return undefined;
   return {
     reasonCode: ReasonCode.ReceiveMaximumExceeded,
     reasonString: `More than ${countMax} messages are unacknowledged`,

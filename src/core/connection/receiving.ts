@@ -33,7 +33,10 @@ export function handlePacket(
     return;
   }
   context.load(nowMs);
-  if (packet.type === "connect") {
+  if (packet.type === "connect" && connection.client !== undefined) {
+    // [MQTT-3.1.0-2].
+    disconnect(context, connection, ReasonCode.ProtocolError, "A second CONNECT", nowMs);
+  } else if (packet.type === "connect") {
     handleConnect(context, connection, packet, nowMs);
   } else if (packet.type === "auth") {
     handleAuth(context, connection, packet, nowMs);
