@@ -160,7 +160,6 @@ export class ShardHost {
     } catch (error) {
       this.#recover(input, error);
     }
-    this.#dismissBroken();
     this.#settleOrJoin();
     this.#armTimer();
   }
@@ -229,6 +228,7 @@ export class ShardHost {
     const socket = this.#sockets.get(connectionId);
     if (socket === undefined) return;
     this.#unsent.delete(socket);
+    this.#stalled.forget(socket);
     socket.close(code, reason);
     this.#sockets.delete(connectionId);
   }
@@ -239,6 +239,7 @@ export class ShardHost {
       return;
     }
     this.#settle();
+    this.#dismissBroken();
     this.#joinTimer = setTimeout(() => this.#endJoining(), 0);
   }
 
@@ -258,20 +259,35 @@ export class ShardHost {
       this.#recover({ type: "settle" }, error);
     }
     this.#sendAll();
-    for (const socket of this.#overflowing) {
-      this.#overflowing.delete(socket);
-      this.#handle({ type: "stalled", connectionId: socket.connectionId });
+    this.#endOverflowing();
+  }
+
+  /** A Set takes in what is added while it is gone through, so this ends when nobody overflows any more. */
+  #endOverflowing(): void {
+    for (const { connectionId } of this.#overflowing) {
+      this.#replay({ type: "stalled", connectionId });
+      this.#sendAll();
     }
+    this.#overflowing.clear();
   }
 
   #sendAll(): void {
     const nowMs = this.#platform.nowMs();
     for (const socket of this.#unsent) {
-      socket.flush();
+      this.#flush(socket);
       this.#stalled.note(socket, nowMs);
       if (this.#stalled.isOverflowing(socket)) this.#overflowing.add(socket);
     }
     this.#unsent.clear();
+  }
+
+  #flush(socket: ClientSocket): void {
+    try {
+      socket.flush();
+    } catch (error) {
+      console.error("duramq: sending failed", error);
+      this.#broken.add(socket.connectionId);
+    }
   }
 
   /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */

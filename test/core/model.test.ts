@@ -262,6 +262,9 @@ const steps = [
   failing,
 ];
 
+/** `MODEL_EFFORT=100` runs a hundred times as many histories. */
+const effort = Number(process.env["MODEL_EFFORT"] ?? 1);
+
 function explore(numRuns: number, makeOptions: () => HarnessOptions): void {
   fc.assert(
     fc.property(fc.commands(steps, { maxCommands: 80, size: "max" }), (commands) => {
@@ -274,11 +277,11 @@ function explore(numRuns: number, makeOptions: () => HarnessOptions): void {
       world?.comeToRest();
       world?.check();
     }),
-    { numRuns },
+    { numRuns: numRuns * effort },
   );
 }
 
-const timeout = { timeout: 30_000 };
+const timeout = { timeout: 30_000 * effort };
 
 describe("whatever clients, evictions and resets do", () => {
   test("QoS 1 comes, QoS 2 comes once, in order and within the window, and the log empties", timeout, () => {

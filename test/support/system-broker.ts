@@ -24,6 +24,9 @@ export interface SystemBroker {
 const peerName = process.env["BROKER"] ?? "duramq";
 export const isPeer = peerName !== "duramq";
 
+/** `BROKER_SOCKETS=resident` runs the same tests with resident sockets. */
+const socketMode = process.env["BROKER_SOCKETS"];
+
 const TEST_TIMEOUT_MS = 60_000;
 const BUILD_AND_START_TIMEOUT_MS = 120_000;
 
@@ -34,7 +37,7 @@ export async function startSystemBroker(options: StartOptions = {}): Promise<Sys
   if (peerName === "mosquitto") return asSystemBroker(await startMosquitto());
   if (peerName === "aedes") return asSystemBroker(await aedes.start());
   const { startBroker } = await import("../system/broker.ts");
-  return startBroker(options);
+  return startBroker(socketMode === "resident" ? { sockets: socketMode, ...options } : options);
 }
 
 function asSystemBroker(broker: RunningBroker): SystemBroker {

@@ -214,9 +214,11 @@ describe("The client's Maximum Packet Size", () => {
 });
 
 describe("The client's Receive Maximum", () => {
+  /** When it returns, the broker has handled them all. */
   async function publishNumbers(topic: string, count: number, qos: 0 | 1 | 2): Promise<void> {
     const publisher = await connect("publisher");
     for (let number = 1; number <= count; number += 1) await publisher.publish(topic, `${number}`, { qos });
+    await publisher.publish(unique("elsewhere"), "marker", { qos: 1 });
   }
 
   /** What the client has got so far and not taken, after a round trip. */
