@@ -8,6 +8,8 @@ const node = {
     name: "node",
     include: ["test/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/workerd/**", "test/system/**"],
+    // a deadline, not an expectation: a busy machine is slower
+    testTimeout: 30_000,
     sequence: { groupOrder: 0 },
   },
 };
@@ -28,6 +30,7 @@ const workerd = {
   test: {
     name: "workerd",
     include: ["test/workerd/**/*.test.ts"],
+    testTimeout: 30_000,
     // unbundled, readable-stream (under mqtt-packet) fails at import there
     deps: { optimizer: { ssr: { enabled: true, include: ["mqtt-packet"] } } },
     sequence: { groupOrder: 1 },

@@ -108,7 +108,7 @@ export class Delivering {
       if (next === undefined) break;
       this.#send(session, connection, next, nowMs);
     }
-    if (outbound.waitingCount > 0 && outbound.inflightCount < sendQuota) {
+    if (outbound.hasUnsent && outbound.inflightCount < sendQuota) {
       // With room in the window, what still waits is not written yet, or the socket is full.
       if (this.#sockets.isFull(connection.connectionId)) this.#paused.add(session);
       else if (outbound.logged) this.#awaitCommit.add(session);

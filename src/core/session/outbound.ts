@@ -97,6 +97,11 @@ export class Outbound {
     return this.#nextOrdinal - 1 - this.#sentThrough;
   }
 
+  /** Something is to be sent on the present connection, for the first time or again. */
+  get hasUnsent(): boolean {
+    return this.waitingCount > 0 || this.#resend.size > 0;
+  }
+
   /** Waiting messages exist that only memory holds. */
   get isVolatile(): boolean {
     return !this.#logged && this.waitingCount > 0;
