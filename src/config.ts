@@ -43,6 +43,7 @@ const settings = z.object({
   SOCKETS: z
     .enum(["hibernating", "resident"], { error: 'must be "hibernating" or "resident"' })
     .default("hibernating"),
+  ANONYMOUS: choice(false),
   FLUSHES_PER_SEC_MAX: z
     .union([z.literal("unlimited").transform(() => Infinity), z.coerce.number().positive()], {
       error: 'must be a positive number or "unlimited"',
@@ -85,6 +86,7 @@ export function parseConfig(variables: object): Config {
   const core: CoreConfig = {
     limits: Object.freeze(toLimits(parsed.data)),
     flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX,
+    allowsAnonymous: parsed.data.ANONYMOUS,
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,

@@ -38,6 +38,11 @@ describe("The settings of the broker", () => {
     expect(parseConfig({ [name]: text }).core.limits[limit]).toBe(value);
   });
 
+  test("ANONYMOUS is off unless it is set", () => {
+    expect(parseConfig({}).core.allowsAnonymous).toBe(false);
+    expect(parseConfig({ ANONYMOUS: "true" }).core.allowsAnonymous).toBe(true);
+  });
+
   test("QUEUED_MESSAGES_PER_SESSION_MAX bounds the queue in the log", () => {
     const { queue } = parseConfig({ QUEUED_MESSAGES_PER_SESSION_MAX: "12" }).core.limits;
     expect(queue).toEqual({ ...defaultLimits.queue, messagesMax: 12 });

@@ -5,6 +5,8 @@ import type { Limits } from "./limits.ts";
 /** What a shard is told about itself; never changes during its life. */
 export interface CoreConfig {
   readonly limits: Limits;
+  /** Whether clients without credentials get in. There are no others yet, so without it nobody does. */
+  readonly allowsAnonymous: boolean;
   /** Log flushes a second that acknowledgements wait for; Infinity writes at the end of every event. */
   readonly flushesPerSecMax: number;
   /** Exact size of an encoded PUBLISH, for clients with a Maximum Packet Size. */

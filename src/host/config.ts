@@ -66,11 +66,12 @@ export function parseCommand(args: readonly string[], environment: Environment):
 
 /** The settings that only the environment has; they are checked here, so that a wrong one stops the start. */
 function brokerVariables(
-  { shards, sockets }: Pick<HostConfig, "shards" | "sockets">,
+  { host, shards, sockets }: Pick<HostConfig, "host" | "shards" | "sockets">,
   environment: Environment,
 ): Record<string, string> {
   // on a disk of one's own a write costs no money
   const variables: Record<string, string> = { FLUSHES_PER_SEC_MAX: "unlimited" };
+  if (isLoopback(host)) variables["ANONYMOUS"] = "true";
   for (const name of settingNames) {
     const value = environment[name];
     if (value !== undefined && value !== "") variables[name] = value;
@@ -81,7 +82,16 @@ function brokerVariables(
   } catch (error) {
     throw new StartError(errorMessage(error));
   }
+  if (variables["ANONYMOUS"] === undefined) throw new StartError(unguarded(host));
   return variables;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function unguarded(host: string): string {
+  return `--host (HOST): ${host} can be reached by others; set ANONYMOUS to "true" to let everybody in`;
 }
 
 function parseFlags(args: readonly string[]) {

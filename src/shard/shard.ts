@@ -23,6 +23,9 @@ export class Shard extends DurableObject<Env> {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#config = parseConfig(env);
+    if (!this.#config.core.allowsAnonymous) {
+      console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
+    }
     this.#host = new ShardHost(this.#config, {
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
       nowMs: () => this.nowMs(),

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { ClientPacket, ProtocolVersion } from "../../src/core/packet.ts";
 import { clientPacket, connectPacket } from "./arbitraries.ts";
 import { encodeClientPacket } from "./client-encode.ts";
+import { decodeIndependently } from "./independent-decode.ts";
 
 /** What a client sends; without `version` it begins with CONNECT. */
 export interface Stream {
@@ -53,6 +54,25 @@ function vectors(version: ProtocolVersion | null): Uint8Array[] {
     .flatMap((file) => JSON.parse(readFileSync(new URL(file, VECTORS), "utf8")) as Vector[])
     .filter((vector) => vector.version === version)
     .map(({ hex }) => Uint8Array.from(Buffer.from(hex, "hex")));
+}
+
+/** Sizes of packets of one type that differ in which of the optional fields at their end there are. */
+const SIZES_OF_EACH_TYPE = 3;
+
+/** For each version and type one packet of each of the smallest sizes. */
+export function shortestOfEachType(packets: Corpus): Stream[] {
+  return VERSIONS.flatMap((version) => {
+    const { connects, others } = packets[version];
+    const valid = [
+      ...connects.map((bytes): Stream => ({ version: undefined, bytes })),
+      ...others.map((bytes): Stream => ({ version, bytes })),
+    ].filter((stream) => decodeIndependently(stream.bytes, Infinity, stream.version).packets.length === 1);
+    return [...Map.groupBy(valid, ({ bytes }) => (bytes[0] ?? 0) >> 4).values()].flatMap((ofType) => {
+      const bySize = new Map(ofType.map((stream) => [stream.bytes.length, stream]));
+      const sizes = [...bySize.keys()].toSorted((one, other) => one - other);
+      return sizes.slice(0, SIZES_OF_EACH_TYPE).flatMap((size) => bySize.get(size) ?? []);
+    });
+  });
 }
 
 type Mutation = (bytes: readonly number[], at: number, value: number) => number[];

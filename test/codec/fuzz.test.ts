@@ -10,7 +10,7 @@ import type { DecodeFault } from "../../src/codec/fault.ts";
 import { PacketAssembler } from "../../src/codec/packet-assembler.ts";
 import type { ClientPacket } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
-import { corpus, streams, type Stream } from "./fuzz-cases.ts";
+import { corpus, shortestOfEachType, streams, type Stream } from "./fuzz-cases.ts";
 import { disagreement } from "./fuzz-peer.ts";
 import { decodeIndependently } from "./independent-decode.ts";
 
@@ -67,6 +67,19 @@ function expectSame(actual: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(actual, expected)) expect(actual).toEqual(expected);
 }
 
+/** The packets that the two decoders find are the same, and both refuse what comes next, or neither does. */
+function expectAgreement(stream: Stream): void {
+  const { version, bytes } = stream;
+  const { packets: found, fault, isInsidePacket } = judge(stream, [bytes]);
+  const independent = decodeIndependently(bytes, MAXIMUM_PACKET_SIZE_BYTES, version);
+  expectSame(found, independent.packets);
+  const { refusal } = independent;
+  if ((fault === undefined) !== (refusal === undefined)) {
+    expect.unreachable(`${Buffer.from(bytes).toString("hex")}: ${fault?.reasonString} and ${refusal}`);
+  }
+  expectSame(isInsidePacket, independent.unfinishedBytes > 0);
+}
+
 describe(`The decoder, given anything (FUZZ_SEED=${SEED})`, () => {
   test("the packets that it is given come from all kinds, and most streams reach the bodies", () => {
     const outcomes = new Set<string>();
@@ -114,17 +127,20 @@ describe(`The decoder, given anything (FUZZ_SEED=${SEED})`, () => {
   test(
     "agrees with a second decoder on every stream: the same packets, and refused or not",
     () => {
-      check(
-        6000,
-        fc.property(anyStream, ({ version, bytes }) => {
-          const { packets: found, fault, isInsidePacket } = judge({ version, bytes }, [bytes]);
-          const independent = decodeIndependently(bytes, MAXIMUM_PACKET_SIZE_BYTES, version);
-          expectSame(found, independent.packets);
-          const reason = independent.refusal;
-          if ((fault === undefined) !== (reason === undefined)) expect({ fault }).toBe({ reason });
-          expect(isInsidePacket).toBe(independent.unfinishedBytes > 0);
-        }),
-      );
+      check(6000, fc.property(anyStream, expectAgreement));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "agrees with the second decoder on every value of every byte of the shortest packets of each type",
+    () => {
+      for (const { version, bytes } of shortestOfEachType(packets)) {
+        for (let at = 0; at < bytes.length; at += 1) {
+          for (let value = 0; value < 256; value += 1)
+            expectAgreement({ version, bytes: bytes.with(at, value) });
+        }
+      }
     },
     TIMEOUT_MS,
   );

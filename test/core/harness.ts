@@ -29,6 +29,7 @@ export interface Peer {
 }
 
 export interface HarnessOptions {
+  readonly allowsAnonymous?: boolean;
   readonly authenticationMethods?: CoreConfig["authenticationMethods"];
   readonly limits?: Partial<Limits>;
   readonly flushesPerSecMax?: number;
@@ -74,6 +75,7 @@ export class Harness {
     this.#config = {
       limits: { ...defaultLimits, ...options.limits },
       flushesPerSecMax: options.flushesPerSecMax ?? Infinity,
+      allowsAnonymous: options.allowsAnonymous ?? true,
       publishSizeBytes,
       packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
       isUtf8,

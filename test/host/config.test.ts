@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { parseCommand } from "../../src/host/config.ts";
 
-const VARIABLES = { SHARDS: "1", SOCKETS: "hibernating", FLUSHES_PER_SEC_MAX: "unlimited" };
+const VARIABLES = {
+  ANONYMOUS: "true",
+  SHARDS: "1",
+  SOCKETS: "hibernating",
+  FLUSHES_PER_SEC_MAX: "unlimited",
+};
 const DEFAULTS = {
   variables: VARIABLES,
   port: 8787,
@@ -66,6 +71,23 @@ describe("settings", () => {
 
   test("--help asks for nothing else", () => {
     expect(parseCommand(["--help", "--port=x"], {})).toEqual({ kind: "help" });
+  });
+});
+
+describe("anonymous access", () => {
+  test.each(["127.0.0.1", "127.8.0.1", "::1", "localhost"])("is open on the loopback address %s", (host) => {
+    expect(configOf(["--host", host])?.variables["ANONYMOUS"]).toBe("true");
+  });
+
+  test("is refused to the world, unless it is asked for", () => {
+    const message =
+      '--host (HOST): 0.0.0.0 can be reached by others; set ANONYMOUS to "true" to let everybody in';
+    expect(() => parseCommand(["--host=0.0.0.0"], {})).toThrow(message);
+    expect(configOf(["--host=0.0.0.0"], { ANONYMOUS: "true" })?.variables["ANONYMOUS"]).toBe("true");
+  });
+
+  test("can be closed, which closes the broker", () => {
+    expect(configOf([], { ANONYMOUS: "false" })?.variables["ANONYMOUS"]).toBe("false");
   });
 });
 

@@ -17,6 +17,11 @@ const tooSmall: Refusal = {
   reasonString: "No CONNACK fits into the client's Maximum Packet Size",
 };
 
+const noCredentials: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "Anonymous access is off, and no credentials are configured",
+};
+
 /** What an authentication adds to CONNACK. */
 type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
@@ -81,7 +86,8 @@ export function connectRefusalOf(
   connection: Connection,
   packet: ConnectPacket,
 ): Refusal | undefined {
-  const { limits, isUtf8 } = context.config;
+  const { allowsAnonymous, limits, isUtf8 } = context.config;
+  if (!allowsAnonymous) return noCredentials;
   const clientId = clientIdOf(connection, packet);
   return (
     clientIdRefusalOf(connection, clientId, limits) ??
