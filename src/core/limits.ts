@@ -102,5 +102,5 @@ export const Times = {
   lastSeenStepMs: 250,
 } as const;
 
-/** Acknowledgements of one session after which its state is written, lazily or not. */
+/** Acknowledgements after which the states of their sessions are written, though nothing waits for it. */
 export const lazyAcksMax = 256;

@@ -1,6 +1,7 @@
 import type { CoreConfig } from "./config.ts";
 import type { CloseCode, Effect } from "./effect.ts";
 import type { Connection } from "./connection/connection.ts";
+import { sizeOf } from "./publication.ts";
 import type { Delivery, PublishResponsePacket, ServerPacket } from "./packet.ts";
 
 /**
@@ -13,6 +14,7 @@ export class Output {
   #afterCommit: Effect[] = [];
   /** Connections that have something among the effects after the commit. */
   readonly #parkedFor = new Set<Connection>();
+  readonly #sentTo = new Set<Connection>();
   /** Connections whose attachment is out of date. */
   readonly outdatedAttachments = new Set<Connection>();
 
@@ -36,10 +38,11 @@ export class Output {
     return this.#packetSizeBytes(packet, protocolVersion) <= maximumPacketSizeBytes;
   }
 
-  /** CONNACK that waits for a commit: everything else of the connection follows it. */
-  holdAfterCommit(connection: Connection, connack: ServerPacket): void {
-    this.sendAfterCommit(connection, connack);
+  /** CONNACK, SUBACK or UNSUBACK that waits for a commit: everything else of the connection follows it. */
+  holdAfterCommit(connection: Connection, packet: ServerPacket): void {
+    this.sendAfterCommit(connection, packet);
     connection.holdsOutput = true;
+    if (packet.type === "connack") connection.awaitsConnack = true;
   }
 
   /** PUBACK or PUBREC: they leave in the order of their PUBLISHes, so one that waits holds back the later ones. */
@@ -54,6 +57,8 @@ export class Output {
   }
 
   deliver(connection: Connection, delivery: Delivery): void {
+    connection.turnBytes += sizeOf(delivery);
+    this.#sentTo.add(connection);
     const { connectionId, protocolVersion } = connection;
     this.#push(connection, { type: "deliver", connectionId, protocolVersion, delivery });
   }
@@ -79,6 +84,17 @@ export class Output {
     return effects;
   }
 
+  /** The turn is over: the sockets know what was sent. */
+  endTurn(): void {
+    for (const connection of this.#sentTo) connection.turnBytes = 0;
+    this.#sentTo.clear();
+  }
+
+  /** The last packet of a connection, which waits for nothing. */
+  sendLast(connection: Connection, packet: ServerPacket): void {
+    if (!connection.isClosed) this.#now.push(this.#sending(connection, packet));
+  }
+
   /** Hands over what waited for the commit, and lets the connections go on. */
   takeAfterCommit(): Effect[] {
     const effects = this.#afterCommit;
@@ -87,6 +103,7 @@ export class Output {
       connection.parkedAckCount = 0;
       connection.parkedPubackCount = 0;
       connection.holdsOutput = false;
+      connection.awaitsConnack = false;
     }
     this.#parkedFor.clear();
     return effects;

@@ -24,8 +24,7 @@ export function remainingExpirySec(publication: Publication, nowMs: number): num
 }
 
 /** About what the message takes in memory and storage, and not less; used for limits, not for billing. */
-export function sizeOf(publication: Publication): number {
-  const { message } = publication;
+export function sizeOf({ message }: Pick<Publication, "message">): number {
   let sizeBytes = 64 + utf8BytesMax(message.topicName) + message.payload.length;
   sizeBytes += message.correlationData?.length ?? 0;
   sizeBytes += utf8BytesMax(message.contentType ?? "") + utf8BytesMax(message.responseTopic ?? "");

@@ -110,6 +110,7 @@ export class ShardCore implements ShardContext {
     if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
     this.#watchServerTopics(nowMs);
     this.clock.arm(nowMs, this.output);
+    this.output.endTurn();
     return this.output.take();
   }
 
@@ -329,6 +330,9 @@ export class ShardCore implements ShardContext {
       const tokenAtMs = this.#flushes.availableAtMs(nowMs);
       if (tokenAtMs <= nowMs) this.#commit(nowMs);
       else this.#flushDueAtMs = tokenAtMs;
+    } else {
+      // What was to be written has been taken back in the same turn: nothing is left to wait for.
+      for (const effect of this.output.takeAfterCommit()) this.output.push(effect);
     }
     const replayDelayMs = this.delivering.replayDelayMs();
     this.#replayDueAtMs = replayDelayMs === undefined ? undefined : nowMs + replayDelayMs;

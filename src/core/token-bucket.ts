@@ -1,6 +1,6 @@
 /**
- * A rate with a burst. It may be overdrawn: what must be written now is written, and what may wait then waits
- * longer.
+ * A rate with a burst. What must be written now is written without a token; what may wait then waits longer, but
+ * not more than for one token more.
  */
 export class TokenBucket {
   readonly #ratePerSec: number;
@@ -25,7 +25,7 @@ export class TokenBucket {
   spend(nowMs: number): void {
     if (this.#ratePerSec === Infinity) return;
     this.#refill(nowMs);
-    this.#tokens -= 1;
+    this.#tokens = Math.max(-1, this.#tokens - 1);
   }
 
   #refill(nowMs: number): void {

@@ -20,9 +20,13 @@ export function handleUpgrade(request: Request, env: Env): Response | Promise<Re
     return problem(400, "No MQTT subprotocol", 'The upgrade must offer the WebSocket subprotocol "mqtt"');
   }
   const clientIdHint = new URL(request.url).searchParams.get("clientId");
-  if (clientIdHint !== null && (clientIdHint === "" || clientIdHint.length > clientIdHintLengthMax)) {
-    const detail = `clientId must have 1 to ${clientIdHintLengthMax} characters`;
+  if (clientIdHint !== null && !isUsable(clientIdHint)) {
+    const detail = `clientId must have 1 to ${clientIdHintLengthMax} characters, none of them a control character`;
     return problem(400, "Bad client identifier", detail);
   }
   return env.SHARD.getByName(`${defaultNamespace}/0`).fetch(request);
+}
+
+function isUsable(clientIdHint: string): boolean {
+  return clientIdHint !== "" && clientIdHint.length <= clientIdHintLengthMax && !/\p{Cc}/u.test(clientIdHint);
 }

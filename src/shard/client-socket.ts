@@ -7,8 +7,8 @@ import type { SocketMode } from "../config.ts";
 /** Unsent bytes of a socket from which QoS 0 messages are left out. */
 const bufferedBytesMax = 1024 * 1024;
 
-/** RFC 6455 allows 123 bytes of reason; ours are ASCII but for a `×`. */
-const closeReasonLengthMax = 100;
+/** RFC 6455 allows 123 bytes of reason, and UTF-8 takes at most three for a character. */
+const closeReasonLengthMax = 41;
 
 /** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
 export class ClientSocket {
@@ -20,6 +20,7 @@ export class ClientSocket {
   #outgoing: Uint8Array[] = [];
   #outgoingBytes = 0;
   #unsentBytes = 0;
+  #sentBytes = 0;
 
   constructor(
     connectionId: string,
@@ -68,6 +69,11 @@ export class ClientSocket {
     return this.#outgoingBytes + this.#unsentBytes > bufferedBytesMax;
   }
 
+  /** All that was ever sent. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Bytes that the client had not taken when something was sent last. */
   get unsentBytes(): number {
     return this.#unsentBytes;
@@ -100,6 +106,7 @@ export class ClientSocket {
     // Between the peer's close and its event, sending fails; the event will say so.
     if (this.#socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     this.#socket.send(bytes);
+    this.#sentBytes += bytes.length;
     this.measureUnsent();
   }
 
@@ -108,7 +115,7 @@ export class ClientSocket {
     this.#attachment = undefined;
     // A closing socket is still listed after a hibernation: it must not be taken for a connection.
     if (this.#mode === "hibernating") this.#socket.serializeAttachment(null);
-    this.#socket.close(code, reason.slice(0, closeReasonLengthMax));
+    this.#socket.close(code, isAscii(reason) ? reason.slice(0, 123) : reason.slice(0, closeReasonLengthMax));
   }
 
   #join(): Uint8Array {
@@ -122,7 +129,11 @@ export class ClientSocket {
   }
 }
 
-/** Newer runtimes tell how much a peer has not taken yet; older ones nothing. */
+function isAscii(text: string): boolean {
+  return /^\p{ASCII}*$/u.test(text);
+}
+
+/** Newer runtimes tell how much a peer has not taken yet; workerd 1.20261023 does not. */
 function bufferedAmountOf(socket: WebSocket): number {
   return (socket as { bufferedAmount?: number }).bufferedAmount ?? 0;
 }

@@ -155,20 +155,16 @@ export class ShardHost {
   }
 
   #handle(input: Input): void {
-    try {
-      this.#run(this.#core.handle(input, this.#platform.nowMs()));
-    } catch (error) {
-      this.#recover(input, error);
-    }
+    this.#tryHandling(input);
     this.#settleOrJoin();
     this.#armTimer();
   }
 
-  #dismissBroken(): void {
-    for (const connectionId of this.#broken) {
-      this.#broken.delete(connectionId);
-      this.#replay({ type: "closed", connectionId });
-      this.#dismiss(connectionId);
+  #tryHandling(input: Input): void {
+    try {
+      this.#run(this.#core.handle(input, this.#platform.nowMs()));
+    } catch (error) {
+      this.#recover(input, error);
     }
   }
 
@@ -239,7 +235,6 @@ export class ShardHost {
       return;
     }
     this.#settle();
-    this.#dismissBroken();
     this.#joinTimer = setTimeout(() => this.#endJoining(), 0);
   }
 
@@ -253,22 +248,29 @@ export class ShardHost {
   }
 
   #settle(): void {
-    try {
-      this.#run(this.#core.handle({ type: "settle" }, this.#platform.nowMs()));
-    } catch (error) {
-      this.#recover({ type: "settle" }, error);
-    }
+    this.#tryHandling({ type: "settle" });
     this.#sendAll();
-    this.#endOverflowing();
-  }
-
-  /** A Set takes in what is added while it is gone through, so this ends when nobody overflows any more. */
-  #endOverflowing(): void {
-    for (const { connectionId } of this.#overflowing) {
-      this.#replay({ type: "stalled", connectionId });
+    // Each of these ends at least one connection, so this ends.
+    while (this.#broken.size + this.#overflowing.size > 0) {
+      this.#endOverflowing();
+      this.#dismissBroken();
       this.#sendAll();
     }
+  }
+
+  #endOverflowing(): void {
+    const sockets = [...this.#overflowing];
     this.#overflowing.clear();
+    for (const { connectionId } of sockets) this.#tryHandling({ type: "stalled", connectionId });
+  }
+
+  #dismissBroken(): void {
+    const connectionIds = [...this.#broken];
+    this.#broken.clear();
+    for (const connectionId of connectionIds) {
+      this.#tryHandling({ type: "closed", connectionId });
+      this.#dismiss(connectionId);
+    }
   }
 
   #sendAll(): void {

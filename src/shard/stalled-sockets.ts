@@ -7,11 +7,15 @@ const checkIntervalMs = 5_000;
 const unsentBytesMax = 8 * 1024 * 1024;
 
 interface Progress {
-  unsentBytes: number;
-  sinceMs: number;
+  /** All that the client had taken by then. */
+  readonly takenBytes: number;
+  readonly sinceMs: number;
 }
 
-/** The sockets whose clients have not taken all that was sent. The runtime tells no one when they do, so they are asked. */
+/**
+ * The sockets whose clients have not taken all that was sent. Nobody is told when they do, so they are asked. Only
+ * a runtime that has `bufferedAmount` can say: with another, no socket ever seems to have anything unsent.
+ */
 export class StalledSockets {
   readonly #progress = new Map<ClientSocket, Progress>();
   #checkDueAtMs: number | undefined;
@@ -23,9 +27,8 @@ export class StalledSockets {
 
   /** To be called after something was sent. */
   note(socket: ClientSocket, nowMs: number): void {
-    const { unsentBytes } = socket;
-    if (unsentBytes === 0 || this.#progress.has(socket)) return;
-    this.#progress.set(socket, { unsentBytes, sinceMs: nowMs });
+    if (socket.unsentBytes === 0 || this.#progress.has(socket)) return;
+    this.#progress.set(socket, { takenBytes: takenBytesOf(socket), sinceMs: nowMs });
     this.#checkDueAtMs ??= nowMs + checkIntervalMs;
   }
 
@@ -40,20 +43,22 @@ export class StalledSockets {
   /** Looks at all of them, and hands over those to be closed. */
   takeStalled(nowMs: number): ClientSocket[] {
     const stalled: ClientSocket[] = [];
-    for (const [socket, progress] of this.#progress) {
+    for (const [socket, { takenBytes, sinceMs }] of this.#progress) {
       const unsentBytes = socket.measureUnsent();
       if (unsentBytes === 0) {
         this.#progress.delete(socket);
-      } else if (unsentBytes < progress.unsentBytes) {
-        this.#progress.set(socket, { unsentBytes, sinceMs: nowMs });
-      } else if (nowMs - progress.sinceMs >= stalledMs) {
+      } else if (takenBytesOf(socket) > takenBytes) {
+        this.#progress.set(socket, { takenBytes: takenBytesOf(socket), sinceMs: nowMs });
+      } else if (nowMs - sinceMs >= stalledMs) {
         this.#progress.delete(socket);
         stalled.push(socket);
-      } else {
-        progress.unsentBytes = unsentBytes;
       }
     }
     this.#checkDueAtMs = this.#progress.size > 0 ? nowMs + checkIntervalMs : undefined;
     return stalled;
   }
+}
+
+function takenBytesOf({ sentBytes, unsentBytes }: ClientSocket): number {
+  return sentBytes - unsentBytes;
 }

@@ -8,9 +8,11 @@ const mebibyte = 1024 * 1024;
 /** As much of a socket as is looked at. */
 class FakeSocket {
   unsentBytes: number;
+  sentBytes: number;
 
   constructor(unsentBytes: number) {
     this.unsentBytes = unsentBytes;
+    this.sentBytes = unsentBytes;
   }
 
   measureUnsent(): number {
@@ -54,9 +56,18 @@ describe("A socket", () => {
   test("gets no more time because more is sent to it", () => {
     const { stalled, socket } = watched(100);
     socket.unsentBytes = 200;
+    socket.sentBytes = 200;
     stalled.note(socket.asSocket, 10_000);
     expect(stalled.takeStalled(10_000)).toEqual([]);
     expect(stalled.takeStalled(30_000)).toEqual([socket]);
+  });
+
+  test("that is refilled as fast as it takes is not closed", () => {
+    const { stalled, socket } = watched(100);
+    for (let nowMs = 5_000; nowMs <= 60_000; nowMs += 5_000) {
+      socket.sentBytes += 10;
+      expect(stalled.takeStalled(nowMs)).toEqual([]);
+    }
   });
 
   test("that has taken everything at last is not watched any more", () => {

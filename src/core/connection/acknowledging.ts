@@ -55,6 +55,7 @@ export function handlePubcomp(
 /** A place in the window is free. */
 function goOn(context: ShardContext, session: Session, nowMs: number): void {
   if (session.isPersistent) context.log.noteAcknowledged(session, nowMs);
+  if (session.connection !== undefined) context.output.outdatedAttachments.add(session.connection);
   context.delivering.pump(session, nowMs);
   if (session.replays.length > 0) context.delivering.continueReplay(session, context.owners, nowMs);
 }

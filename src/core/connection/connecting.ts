@@ -163,10 +163,11 @@ function attach(
   nowMs: number,
 ): { session: Session; sessionPresent: boolean } {
   const found = takeOver(context, packet, clientId, nowMs);
-  const session = found ?? context.sessions.create(clientId, packet.sessionExpiryIntervalSec > 0);
+  const sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
+  const session = found ?? context.sessions.create(clientId, sessionExpiryIntervalSec > 0);
   context.sessions.connect(session, connection);
   session.incarnation += 1;
-  session.sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
+  session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
   session.detachedAtMs = undefined;
   // A Will that was waiting for its delay is not published ([MQTT-3.1.3-9]); the new one takes its place.
   session.willDueAtMs = undefined;
@@ -194,7 +195,8 @@ function takeOver(
   const session = context.sessions.find(clientId);
   if (session === undefined) return undefined;
   const wasCut = session.attachedBoot !== 0;
-  if (wasCut) session.outbound.assumeAllSent();
+  // Once the alarm has come by, what is queued has not been sent on the connection that was cut.
+  if (wasCut && session.detachedAtMs === undefined) session.outbound.assumeAllSent();
   const isOver = packet.cleanStart || !session.isPersistent || (session.expiresAtMs ?? Infinity) <= nowMs;
   if (!isOver) return session;
   // A reset cut the connection and the client is back: the Will of that connection is not called for.

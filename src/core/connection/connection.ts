@@ -46,9 +46,13 @@ export class Connection {
   parkedAckCount = 0;
   /** The PUBACKs among them. */
   parkedPubackCount = 0;
-  /** CONNACK waits for a commit, and everything else for CONNACK. */
+  /** CONNACK, SUBACK or UNSUBACK waits for a commit, and everything else for it. */
   holdsOutput = false;
+  /** It is CONNACK that waits: nothing may come before it. */
+  awaitsConnack = false;
   isClosed = false;
+  /** Sent in the present turn, which the socket does not know yet. */
+  turnBytes = 0;
   readonly #boot: number;
   #savedLastSeenAtMs: number;
   /** The last-seen time that the attachment had when the object woke. */

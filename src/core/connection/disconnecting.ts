@@ -50,8 +50,8 @@ export function hangUp(
   closeCode: CloseCode = closeCodeOf(reasonCode),
 ): void {
   counters.countRefusal(reasonCode);
-  if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.holdsOutput) {
-    output.send(connection, { type: "disconnect", reasonCode, reasonString });
+  if (connection.client !== undefined && connection.protocolVersion === 5 && !connection.awaitsConnack) {
+    output.sendLast(connection, { type: "disconnect", reasonCode, reasonString });
   }
   output.close(connection, closeCode, reasonString);
 }
@@ -64,6 +64,7 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   if (session === undefined || session.connection !== connection) return;
   context.sessions.disconnect(session);
   session.volatileSinceMs = undefined;
+  session.outbound.rest();
   context.delivering.stopReplays(session);
   leave(context, session, nowMs);
 }

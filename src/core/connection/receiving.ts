@@ -88,7 +88,7 @@ function handleSessionPacket(
     case "subscribe":
       return handleSubscribe(context, connection, session, packet, nowMs);
     case "unsubscribe":
-      return handleUnsubscribe(context, connection, session, packet);
+      return handleUnsubscribe(context, connection, session, packet, nowMs);
     case "disconnect":
       return handleDisconnect(context, connection, session, packet, nowMs);
   }

@@ -39,6 +39,7 @@ export function handleSubscribe(
     disconnect(context, connection, reasonCode, "Subscription Identifiers are not available here", nowMs);
     return;
   }
+  if (!isAnswerable(context, connection, "suback", packet, packet.requests.length, nowMs)) return;
   const isInUse = isIdentifierInUse(connection, session, packet);
   const grants = packet.requests.map(({ topicFilter, ...options }): Grant => {
     if (isInUse) return refused(context, identifierInUse);
@@ -59,7 +60,9 @@ export function handleUnsubscribe(
   connection: Connection,
   session: Session,
   packet: UnsubscribePacket,
+  nowMs: number,
 ): void {
+  if (!isAnswerable(context, connection, "unsuback", packet, packet.topicFilters.length, nowMs)) return;
   const isInUse = isIdentifierInUse(connection, session, packet);
   const grants = packet.topicFilters.map((topicFilter): Grant => {
     if (isInUse) return refused(context, identifierInUse);
@@ -67,6 +70,22 @@ export function handleUnsubscribe(
     return { reasonCode: existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted };
   });
   answer(context, connection, "unsuback", packet.packetIdentifier, grants);
+}
+
+/** Nothing is done whose acknowledgement would exceed the client's Maximum Packet Size ([MQTT-3.1.2-24]). */
+function isAnswerable(
+  context: ShardContext,
+  connection: Connection,
+  type: "suback" | "unsuback",
+  { packetIdentifier }: { packetIdentifier: number },
+  count: number,
+  nowMs: number,
+): boolean {
+  const reasonCodes = Array.from({ length: count }, () => ReasonCode.Success);
+  if (context.output.fits(connection, { type, packetIdentifier, reasonCodes })) return true;
+  const reasonString = "The acknowledgement exceeds the client's Maximum Packet Size";
+  disconnect(context, connection, ReasonCode.PacketTooLarge, reasonString, nowMs);
+  return false;
 }
 
 /** [MQTT-2.2.1-3]; MQTT 3.x has no code for it. */

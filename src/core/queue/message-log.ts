@@ -36,7 +36,7 @@ export interface LogSession {
   /** Called when a message for the session has been given its place in the log. */
   onLogged(ordinal: number, segment: Segment): void;
   /** Called when a pending message for the session was found in the stored log. */
-  onFound(ordinal: number, segment: Segment, sizeBytes: number): void;
+  onFound(target: LogTarget, segment: Segment, sizeBytes: number): void;
 }
 
 interface UnwrittenMessage {
@@ -171,7 +171,7 @@ export class MessageLog {
   }
 
   /** The session is gone: its waiting messages, from segment `fromSeq` on, need no keeping. */
-  forget(session: LogSession, fromSeq: number): void {
+  forget(session: LogSession, fromSeq: number, throughOrdinal: number): void {
     this.noteStoredInRow(session);
     for (const message of this.#unwritten) {
       for (let index = message.sessions.length - 1; index >= 0; index -= 1) {
@@ -183,37 +183,41 @@ export class MessageLog {
     this.#unwritten = this.#unwritten.filter((message) => message.targets.length > 0);
     for (const segment of this.#segments.values()) {
       if (segment.seq < fromSeq) continue;
-      for (const target of targetsOf(this.#head(segment), session)) {
-        if (session.isPending(target.ordinal)) this.release(segment);
+      let last = 0;
+      for (const { ordinal } of targetsOf(this.#head(segment), session)) {
+        last = ordinal;
+        if (session.isPending(ordinal)) this.release(segment);
       }
+      // Ordinals ascend with the log.
+      if (last >= throughOrdinal) return;
     }
   }
 
   /** Takes in a newer delivery state of the session: what it says is done needs no keeping. */
   reconcile(session: LogSession, restoreState: () => void): void {
-    const pending: { segment: Segment; ordinal: number; sizeBytes: number }[] = [];
+    const pending: { segment: Segment; target: LogTarget; sizeBytes: number }[] = [];
     for (const segment of this.#segments.values()) {
       for (const { targets, sizeBytes } of this.#head(segment).messages) {
-        for (const { sessionNumber, ordinal } of targets) {
-          const isOurs = sessionNumber === session.sessionNumber && session.isPending(ordinal);
-          if (isOurs) pending.push({ segment, ordinal, sizeBytes });
+        for (const target of targets) {
+          const isOurs = target.sessionNumber === session.sessionNumber && session.isPending(target.ordinal);
+          if (isOurs) pending.push({ segment, target, sizeBytes });
         }
       }
     }
     restoreState();
-    for (const { segment, ordinal, sizeBytes } of pending) {
-      if (session.isPending(ordinal)) session.onFound(ordinal, segment, sizeBytes);
+    for (const { segment, target, sizeBytes } of pending) {
+      if (session.isPending(target.ordinal)) session.onFound(target, segment, sizeBytes);
       else this.release(segment);
     }
   }
 
   /**
-   * Messages for the session after `ordinal`, in order: at least one if any is in the log, and no more than the
-   * limits say. `fromSeq` is a segment not after the first of them.
+   * Messages for the session with ordinals above `after`, in order: at least one if any is in the log, and no more
+   * than the limits say. `fromSeq` is a segment not after the first of them; none has an ordinal above `through`.
    */
   read(
     session: LogSession,
-    ordinal: number,
+    { after, through }: { after: number; through: number },
     fromSeq: number,
     limits: { count: number; bytes: number },
   ): LogPage {
@@ -226,10 +230,12 @@ export class MessageLog {
       const head = this.#head(segment);
       if (!mentions(head, session)) continue;
       const { publications } = this.#record(segment);
+      let last = 0;
       for (const [index, { targets }] of head.messages.entries()) {
         for (const target of targets) {
-          if (target.sessionNumber !== session.sessionNumber || target.ordinal <= ordinal) continue;
-          if (!session.isPending(target.ordinal)) continue;
+          if (target.sessionNumber !== session.sessionNumber) continue;
+          last = target.ordinal;
+          if (target.ordinal <= after || !session.isPending(target.ordinal)) continue;
           if (messages.length >= limits.count || sizeBytes >= limits.bytes) {
             return { messages, nextSeq: segment.seq };
           }
@@ -239,6 +245,8 @@ export class MessageLog {
           sizeBytes += sizeOf(publication);
         }
       }
+      // Ordinals ascend with the log.
+      if (last >= through) break;
     }
     return { messages, nextSeq: this.#nextSeq };
   }
@@ -295,7 +303,7 @@ export class MessageLog {
           const session = sessionOf(target.sessionNumber);
           if (session?.isPending(target.ordinal) !== true) continue;
           segment.liveCount += 1;
-          session.onFound(target.ordinal, segment, sizeBytes);
+          session.onFound(target, segment, sizeBytes);
         }
       }
     }

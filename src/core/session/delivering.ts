@@ -33,8 +33,10 @@ export interface Replay {
 
 /** Retained messages sent before other events get their turn. */
 const replayStepCount = 500;
+/** Sent to one client in one turn before others get theirs. */
+const turnBytesMax = 1024 * 1024;
 /** How soon what a full socket has paused looks again. */
-const replayRetryMs = 50;
+const replayRetryMs = 10;
 /** Replays stop at this many messages that wait for the client's acknowledgements. */
 const replayWaitingMax = 100;
 
@@ -52,7 +54,7 @@ export class Delivering {
   /** Sessions whose socket was full when more could have been sent. */
   readonly #paused = new Set<Session>();
   /** Told when a session begins to hold messages in memory only. */
-  onVolatile: (session: Session, nowMs: number) => void = () => {};
+  onVolatile: (session: Session) => void = () => {};
 
   constructor(
     config: CoreConfig,
@@ -74,7 +76,7 @@ export class Delivering {
     for (const { connection, outbound } of this.#replaying) {
       if (connection === undefined || (outbound.isVolatile && outbound.waitingCount >= replayWaitingMax))
         continue;
-      if (!this.#sockets.isFull(connection.connectionId)) return 0;
+      if (!this.#isFull(connection)) return 0;
       delayMs = replayRetryMs;
     }
     return delayMs;
@@ -103,22 +105,22 @@ export class Delivering {
     if (connection?.client === undefined) return;
     const { inflightMessagesMax } = this.#config.limits;
     const sendQuota = Math.min(connection.client.receiveMaximum, inflightMessagesMax);
-    while (outbound.inflightCount < sendQuota && !this.#sockets.isFull(connection.connectionId)) {
+    while (outbound.inflightCount < sendQuota && !this.#isFull(connection)) {
       const next = outbound.next();
       if (next === undefined) break;
       this.#send(session, connection, next, nowMs);
+      this.#output.outdatedAttachments.add(connection);
     }
     if (outbound.hasUnsent && outbound.inflightCount < sendQuota) {
       // With room in the window, what still waits is not written yet, or the socket is full.
-      if (this.#sockets.isFull(connection.connectionId)) this.#paused.add(session);
+      if (this.#isFull(connection)) this.#paused.add(session);
       else if (outbound.logged) this.#awaitCommit.add(session);
     }
-    this.#output.outdatedAttachments.add(connection);
     if (!outbound.isVolatile) {
       session.volatileSinceMs = undefined;
     } else if (session.volatileSinceMs === undefined) {
       session.volatileSinceMs = nowMs;
-      this.onVolatile(session, nowMs);
+      this.onVolatile(session);
     }
   }
 
@@ -160,6 +162,7 @@ export class Delivering {
   /** What waits in memory goes to the log, retained messages that are still to come included. */
   spill(session: Session, owners: TopicOwners, nowMs: number): void {
     session.outbound.moveToLog();
+    if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
     for (const { subscription, topicNames, position } of session.replays.splice(0)) {
       for (const topicName of topicNames.slice(position)) {
         const publication = owners.retained(topicName, nowMs);
@@ -231,7 +234,7 @@ export class Delivering {
 
   #mustPause(session: Session, connection: Connection): boolean {
     const { isVolatile, waitingCount } = session.outbound;
-    return (isVolatile && waitingCount >= replayWaitingMax) || this.#sockets.isFull(connection.connectionId);
+    return (isVolatile && waitingCount >= replayWaitingMax) || this.#isFull(connection);
   }
 
   #deliverRetained(
@@ -252,7 +255,7 @@ export class Delivering {
   #deliverQos0(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {
     const { connection } = session;
     if (connection === undefined || isExpired(publication, nowMs)) return;
-    if (this.#sockets.isFull(connection.connectionId)) {
+    if (this.#isFull(connection)) {
       this.#counters.droppedSlowConsumer += 1;
       return;
     }
@@ -295,6 +298,11 @@ export class Delivering {
     }
     this.#counters.messagesSent += 1;
     return true;
+  }
+
+  /** The socket has enough to do, with what this turn adds to it. */
+  #isFull({ connectionId, turnBytes }: Connection): boolean {
+    return turnBytes > turnBytesMax || this.#sockets.isFull(connectionId);
   }
 
   #fits({ maximumPacketSizeBytes, protocolVersion }: Connection, delivery: Delivery): boolean {

@@ -4,11 +4,8 @@ import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.t
 import type { Limits } from "../limits.ts";
 import type { Counters } from "../counters.ts";
 import { sizeOf } from "../publication.ts";
-
-/** Packet Identifiers follow from the order of delivery, so they survive a crash without a write of their own. */
-export function packetIdentifierOf(ordinal: number): number {
-  return ((ordinal - 1) % 0xffff) + 1;
-}
+import { packetIdentifierOf } from "./packet-identifier.ts";
+import { MessageQueue } from "../queue/message-queue.ts";
 
 interface Inflight {
   readonly ordinal: number;
@@ -33,8 +30,6 @@ export interface NextDelivery {
   readonly packetIdentifier: number;
   readonly dup: boolean;
 }
-
-export type PubrecOutcome = "release" | "finished" | "unknown";
 
 /** How much of a backlog is read from the log at a time. */
 const pageLimits = { count: 100, bytes: 1024 * 1024 };
@@ -65,8 +60,7 @@ export class Outbound {
   /** By ordinal: sent on an earlier connection and not acknowledged. */
   readonly #resend = new Map<number, Inflight>();
   /** Messages in memory, in order; those after `#readThrough` are in the log only. */
-  #waiting: QueuedMessage[] = [];
-  #waitingHead = 0;
+  readonly #waiting = new MessageQueue();
   #readThrough = 0;
   #readFromSeq = 0;
   /** The oldest segment that may hold something for this session. */
@@ -75,6 +69,8 @@ export class Outbound {
   /** In the log only because the messages waited long; ends when the queue is empty. */
   #spilled = false;
   #queuedBytes = 0;
+  /** A message may have come by a Shared Subscription. */
+  #hasShared = false;
 
   constructor(owner: LogSession, log: MessageLog, limits: Limits, counters: Counters, logged: boolean) {
     this.#owner = owner;
@@ -126,6 +122,7 @@ export class Outbound {
     const ordinal = this.#nextOrdinal;
     this.#nextOrdinal += 1;
     this.#queuedBytes += sizeBytes;
+    this.#hasShared ||= options.sharedFilter !== undefined;
     const target: LogTarget = { sessionNumber: this.#owner.sessionNumber, ordinal, ...options };
     if (this.#logged) this.#log.append(publication, target, this.#owner);
     if (this.#readThrough === ordinal - 1 && (!this.#logged || (isAwaited && this.#hasRoomAtHand()))) {
@@ -171,7 +168,7 @@ export class Outbound {
   }
 
   /** `failed`: the client refused the message, which ends the delivery ([MQTT-4.3.3-4]). */
-  handlePubrec(packetIdentifier: number, failed: boolean): PubrecOutcome {
+  handlePubrec(packetIdentifier: number, failed: boolean): "release" | "finished" | "unknown" {
     const inflight = this.#inflight.get(packetIdentifier);
     if (inflight === undefined || inflight.phase === "awaitingPuback") return "unknown";
     if (failed) {
@@ -208,12 +205,17 @@ export class Outbound {
     return releases;
   }
 
+  /** Nobody is there to send to: what the log has need not be in memory. */
+  rest(): void {
+    if (this.#logged) this.#rewind();
+  }
+
   /** Keeps the waiting messages in the log from now on. */
   moveToLog(): void {
     if (this.#logged) return;
     this.#logged = true;
     this.#spilled = true;
-    for (const message of this.#unsent()) this.#log.append(message.publication, message.target, this.#owner);
+    for (const message of this.#waiting) this.#log.append(message.publication, message.target, this.#owner);
   }
 
   /** As {@link moveToLog} had been called before a hibernation. */
@@ -233,10 +235,9 @@ export class Outbound {
    * of QoS 2 that were sent ([MQTT-4.8.2-5]).
    */
   forget(): QueuedMessage[] {
-    const shared = this.#isIdle ? [] : this.#sharedMessages();
-    this.#log.forget(this.#owner, this.#oldestSeq ?? this.#log.nextSeq);
-    this.#waiting = [];
-    this.#waitingHead = 0;
+    const shared = this.#isIdle || !this.#hasShared ? [] : this.#sharedMessages();
+    this.#log.forget(this.#owner, this.#oldestSeq ?? this.#log.nextSeq, this.#nextOrdinal - 1);
+    this.#waiting.replace([]);
     this.#oldestSeq = undefined;
     return shared;
   }
@@ -254,9 +255,10 @@ export class Outbound {
     };
   }
 
-  /** Takes over a stored state; to be followed by {@link onLogged} for each message that the log still has. */
+  /** Takes over a stored state; to be followed by {@link onFound} for each message that the log still has. */
   restore(state: DeliveryState): void {
     this.#nextOrdinal = state.nextOrdinal;
+    this.#queuedBytes = 0;
     this.#sentThrough = state.sentThrough;
     this.#dupThrough = state.dupThrough ?? 0;
     this.#resend.clear();
@@ -274,8 +276,9 @@ export class Outbound {
   }
 
   /** The log still has the message, as found when it was read anew. */
-  onFound(ordinal: number, segment: Segment, sizeBytes: number): void {
+  onFound({ ordinal, sharedFilter }: LogTarget, segment: Segment, sizeBytes: number): void {
     this.onLogged(ordinal, segment);
+    this.#hasShared ||= sharedFilter !== undefined;
     if (ordinal > this.#sentThrough) this.#queuedBytes += sizeBytes;
   }
 
@@ -284,7 +287,7 @@ export class Outbound {
     this.#oldestSeq ??= segment.seq;
     const inflight = this.#resend.get(ordinal) ?? this.#inflight.get(packetIdentifierOf(ordinal));
     if (inflight?.ordinal === ordinal) inflight.segment = segment;
-    const waiting = this.#waitingMessage(ordinal);
+    const waiting = this.#waiting.find(ordinal);
     if (waiting !== undefined) waiting.segment = segment;
   }
 
@@ -295,14 +298,12 @@ export class Outbound {
   }
 
   #hasRoomAtHand(): boolean {
-    return (
-      this.#waiting.length - this.#waitingHead < pageLimits.count && this.#queuedBytes <= pageLimits.bytes
-    );
+    return this.#waiting.length < pageLimits.count && this.#queuedBytes <= pageLimits.bytes;
   }
 
   #peek(): QueuedMessage | undefined {
-    if (this.#waitingHead === this.#waiting.length && this.#hasUnread()) this.#readPage();
-    return this.#waiting[this.#waitingHead];
+    if (this.#waiting.length === 0 && this.#hasUnread()) this.#readPage();
+    return this.#waiting.first;
   }
 
   #hasUnread(): boolean {
@@ -310,43 +311,30 @@ export class Outbound {
   }
 
   #readPage(): void {
-    const page = this.#log.read(this.#owner, this.#readThrough, this.#readFromSeq, pageLimits);
+    const page = this.#log.read(
+      this.#owner,
+      { after: this.#readThrough, through: this.#nextOrdinal - 1 },
+      this.#readFromSeq,
+      pageLimits,
+    );
     this.#readFromSeq = page.nextSeq;
-    this.#waiting = page.messages;
-    this.#waitingHead = 0;
+    this.#waiting.replace(page.messages);
     this.#readThrough = page.messages.at(-1)?.target.ordinal ?? this.#readThrough;
   }
 
   #shift({ publication, target }: QueuedMessage): void {
-    this.#waitingHead += 1;
+    this.#waiting.shift();
     this.#resend.delete(target.ordinal);
     if (target.ordinal > this.#sentThrough) {
       this.#sentThrough = target.ordinal;
       this.#queuedBytes -= sizeOf(publication);
     }
-    if (this.#waitingHead < 64 || this.#waitingHead * 2 < this.#waiting.length) return;
-    this.#waiting = this.#waiting.slice(this.#waitingHead);
-    this.#waitingHead = 0;
-  }
-
-  #unsent(): QueuedMessage[] {
-    return this.#waiting.slice(this.#waitingHead);
-  }
-
-  /** Messages in memory have consecutive ordinals, except after a read: then the few are searched. */
-  #waitingMessage(ordinal: number): QueuedMessage | undefined {
-    const first = this.#waiting[this.#waitingHead];
-    if (first === undefined) return undefined;
-    const guess = this.#waiting[this.#waitingHead + ordinal - first.target.ordinal];
-    if (guess?.target.ordinal === ordinal) return guess;
-    return this.#unsent().find((message) => message.target.ordinal === ordinal);
   }
 
   #rewind(): void {
     let first = this.#sentThrough + 1;
     for (const ordinal of this.#resend.keys()) first = Math.min(first, ordinal);
-    this.#waiting = [];
-    this.#waitingHead = 0;
+    this.#waiting.replace([]);
     this.#readThrough = first - 1;
     this.#readFromSeq = this.#oldestSeq ?? 0;
   }
@@ -368,21 +356,30 @@ export class Outbound {
   }
 
   #sharedMessages(): QueuedMessage[] {
-    const messages: QueuedMessage[] = [];
-    for (const { message } of this.#inflight.values()) if (message !== undefined) messages.push(message);
-    if (this.#oldestSeq !== undefined) messages.push(...this.#loggedMessages(this.#oldestSeq));
-    messages.push(...(this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#unsent()));
     const maybeSentThrough = Math.max(this.#sentThrough, this.#dupThrough);
-    return messages.filter(
-      ({ target }) =>
-        target.sharedFilter !== undefined && (target.qos === 1 || target.ordinal > maybeSentThrough),
-    );
+    const shared: QueuedMessage[] = [];
+    for (const message of this.#pendingMessages()) {
+      const { sharedFilter, qos, ordinal } = message.target;
+      if (sharedFilter !== undefined && (qos === 1 || ordinal > maybeSentThrough)) shared.push(message);
+    }
+    return shared;
+  }
+
+  *#pendingMessages(): Iterable<QueuedMessage> {
+    for (const { message } of this.#inflight.values()) if (message !== undefined) yield message;
+    if (this.#oldestSeq !== undefined) yield* this.#loggedMessages(this.#oldestSeq);
+    yield* this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#waiting;
   }
 
   *#loggedMessages(fromSeq: number): Iterable<QueuedMessage> {
     let seq = fromSeq;
     for (let ordinal = 0; ;) {
-      const page = this.#log.read(this.#owner, ordinal, seq, pageLimits);
+      const page = this.#log.read(
+        this.#owner,
+        { after: ordinal, through: this.#nextOrdinal - 1 },
+        seq,
+        pageLimits,
+      );
       yield* page.messages;
       const last = page.messages.at(-1);
       if (last === undefined) return;

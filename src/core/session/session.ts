@@ -3,7 +3,7 @@ import type { Connection } from "../connection/connection.ts";
 import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
 import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
-import type { DeliveryState, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
+import type { DeliveryState, LogTarget, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
 import type { WillMessage } from "../packet.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Replay } from "./delivering.ts";
@@ -127,8 +127,8 @@ export class Session implements LogSession {
     this.outbound.onLogged(ordinal, segment);
   }
 
-  onFound(ordinal: number, segment: Segment, sizeBytes: number): void {
-    this.outbound.onFound(ordinal, segment, sizeBytes);
+  onFound(target: LogTarget, segment: Segment, sizeBytes: number): void {
+    this.outbound.onFound(target, segment, sizeBytes);
   }
 
   restoreState(state: DeliveryState): void {
