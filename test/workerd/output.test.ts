@@ -3,6 +3,12 @@ import { describe, expect, test } from "vitest";
 import { persistent, publishPacket, subscribePacket } from "./packets.ts";
 import { TestObject } from "./test-object.ts";
 
+describe("The runtime", () => {
+  test("does not say what a socket has not sent yet; once it does, the README has to be told", () => {
+    expect("bufferedAmount" in WebSocket.prototype).toBe(false);
+  });
+});
+
 describe("The output of one event", () => {
   test("goes out in one WebSocket message for each client, however many packets it is", async () => {
     const object = new TestObject();
