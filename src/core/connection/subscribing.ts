@@ -48,9 +48,7 @@ export function handleSubscribe(
   });
   answer(context, connection, "suback", packet.packetIdentifier, grants);
   for (const { replay } of grants) {
-    if (replay === undefined) continue;
-    const topicNames = context.owners.retainedNames(replay.topicFilter, nowMs);
-    context.delivering.replay(session, replay, topicNames, context.owners, nowMs);
+    if (replay !== undefined) context.delivering.replay(session, replay, context.owners, nowMs);
   }
 }
 

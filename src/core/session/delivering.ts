@@ -27,7 +27,8 @@ export interface SocketBuffers {
 /** Retained messages on their way to a new subscription. */
 export interface Replay {
   readonly subscription: SubscriptionRecord;
-  readonly topicNames: readonly string[];
+  /** Found when its turn comes, so that a session holds no more than one such list. */
+  topicNames: readonly string[] | undefined;
   position: number;
 }
 
@@ -132,27 +133,21 @@ export class Delivering {
   }
 
   /**
-   * Sends the retained messages of those topics in turns, as the client takes them. What must outlive the
-   * connection goes to the log at once.
+   * Sends the retained messages that match the subscription in turns, as the client takes them. What must outlive
+   * the connection goes to the log at once.
    */
-  replay(
-    session: Session,
-    subscription: SubscriptionRecord,
-    topicNames: readonly string[],
-    owners: TopicOwners,
-    nowMs: number,
-  ): void {
-    const paced =
+  replay(session: Session, subscription: SubscriptionRecord, owners: TopicOwners, nowMs: number): void {
+    const topicNames =
       session.isPersistent && subscription.maximumQos > 0
-        ? this.#logRetained(session, subscription, topicNames, owners, nowMs)
-        : topicNames;
-    if (paced.length === 0) return;
+        ? this.#logRetained(session, subscription, owners, nowMs)
+        : undefined;
+    if (topicNames?.length === 0) return;
     // A subscription made anew starts its replay anew.
     const { topicFilter } = subscription;
     const others = session.replays.filter((replay) => replay.subscription.topicFilter !== topicFilter);
     session.replays.splice(0, session.replays.length, ...others, {
       subscription,
-      topicNames: paced,
+      topicNames,
       position: 0,
     });
     this.#replaying.add(session);
@@ -164,7 +159,8 @@ export class Delivering {
     session.outbound.moveToLog();
     if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
     for (const { subscription, topicNames, position } of session.replays.splice(0)) {
-      for (const topicName of topicNames.slice(position)) {
+      const names = topicNames ?? owners.retainedNames(subscription.topicFilter, nowMs);
+      for (const topicName of names.slice(position)) {
         const publication = owners.retained(topicName, nowMs);
         if (publication !== undefined) this.#deliverRetained(session, subscription, publication, nowMs);
       }
@@ -204,6 +200,7 @@ export class Delivering {
         return;
       }
       if (this.#mustPause(session, connection)) return;
+      replay.topicNames ??= owners.retainedNames(replay.subscription.topicFilter, nowMs);
       const topicName = replay.topicNames[replay.position];
       replay.position += 1;
       if (topicName === undefined) {
@@ -219,11 +216,10 @@ export class Delivering {
   #logRetained(
     session: Session,
     subscription: SubscriptionRecord,
-    topicNames: readonly string[],
     owners: TopicOwners,
     nowMs: number,
   ): string[] {
-    return topicNames.filter((topicName) => {
+    return owners.retainedNames(subscription.topicFilter, nowMs).filter((topicName) => {
       const publication = owners.retained(topicName, nowMs);
       if (publication === undefined) return false;
       if (publication.message.qos === 0) return true;
