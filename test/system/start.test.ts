@@ -106,8 +106,13 @@ describe("refusal", () => {
     expect(await refusalOf([], { PORT: "70000" })).toMatch(/^duramq: PORT: "70000" is not/);
   });
 
+  test("of an address that others can reach, unless everybody is to be let in", async () => {
+    const line = await refusalOf(["--data=:memory:", "--host=0.0.0.0"]);
+    expect(line).toMatch(/^duramq: --host \(HOST\): 0\.0\.0\.0 can be reached by others; set ANONYMOUS/);
+  });
+
   test("of an address this machine does not have", async () => {
-    const line = await refusalOf(["--data=:memory:", "--host=192.0.2.1"]);
+    const line = await refusalOf(["--data=:memory:", "--host=192.0.2.1"], { ANONYMOUS: "true" });
     expect(line).toBe("duramq: --host (HOST): 192.0.2.1 is not an address of this machine");
   });
 
