@@ -110,6 +110,7 @@ export class Upkeep {
       const { attachedBoot, detachedAtMs, connection } = session;
       const isLost = attachedBoot !== 0 && attachedBoot <= this.#boot.lostThrough;
       if (!isLost || detachedAtMs !== undefined || connection !== undefined) continue;
+      if (this.#quarantined.has(session.clientId)) continue;
       if (count === pageCount) return count;
       count += 1;
       this.#inHand(session.clientId, () => this.#detachLost(session, nowMs));

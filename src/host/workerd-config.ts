@@ -57,13 +57,14 @@ function variableBindings(variables: Readonly<Record<string, string>>): string {
     .join("\n");
 }
 
-/** A Cap'n Proto string literal; any other character stands for itself, in UTF-8. */
+/** A Cap'n Proto string literal; any character beyond ASCII stands for itself, in UTF-8. */
 function text(value: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are just what must be escaped
-  const escaped = value.replace(/["\\\u0000-\u001f\u007f]/g, (character) =>
-    character === '"' || character === "\\"
-      ? `\\${character}`
-      : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-  return `"${escaped}"`;
+  return `"${Array.from(value, escaped).join("")}"`;
+}
+
+function escaped(character: string): string {
+  if (character === '"' || character === "\\") return `\\${character}`;
+  const code = character.charCodeAt(0);
+  const isControl = code < 0x20 || code === 0x7f;
+  return isControl ? `\\x${code.toString(16).padStart(2, "0")}` : character;
 }

@@ -14,7 +14,7 @@ export function handlePuback(
   if (session.outbound.handlePuback(packetIdentifier)) goOn(context, session, nowMs);
 }
 
-/** PUBREC from the client of a QoS 2 message; PUBREL answers it once that is written ([MQTT-4.3.3-5]). */
+/** PUBREC from the client of a QoS 2 message; PUBREL answers it once that is written ([MQTT-4.3.3-4]). */
 export function handlePubrec(
   context: ShardContext,
   connection: Connection,

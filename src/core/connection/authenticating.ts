@@ -43,7 +43,7 @@ export function beginAuthentication(
   carryOut(context, connection, authentication, step, nowMs);
 }
 
-/** AUTH from the client: the next step of an exchange, or the first of a new one ([MQTT-4.12.1-1]). */
+/** AUTH from the client: the next step of an exchange, or the first of a new one (section 4.12.1). */
 export function handleAuth(
   context: ShardContext,
   connection: Connection,

@@ -26,7 +26,7 @@ export function handleDisconnect(
   { reasonCode, sessionExpiryIntervalSec }: DisconnectPacket,
   nowMs: number,
 ): void {
-  // [MQTT-3.14.2-2] The expiry may change, but not from 0.
+  // The expiry may change, but not from 0 (section 3.14.2.2.2).
   if (sessionExpiryIntervalSec !== undefined) {
     if (!session.isPersistent && sessionExpiryIntervalSec > 0) {
       const reasonString = "Session Expiry Interval was 0 and cannot be raised";
@@ -97,7 +97,7 @@ export function publishWill(context: ShardContext, session: Session, nowMs: numb
   context.owners.publish(toPublication(message, nowMs), session.clientId, nowMs);
 }
 
-/** The session ends before its time: with it ends the delay of its Will ([MQTT-3.1.3-9]). */
+/** The session ends before its time: with it ends the delay of its Will (section 3.1.3.2.2). */
 export function endSession(context: ShardContext, session: Session, nowMs: number): void {
   publishWill(context, session, nowMs);
   context.sessions.end(session, nowMs);

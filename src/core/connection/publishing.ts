@@ -36,7 +36,7 @@ export function handlePublish(
   }
   const outcome = receive(context, session, message, packet.packetIdentifier, nowMs);
   if (isFailure(outcome.reasonCode) && connection.protocolVersion < 5) {
-    // MQTT 3.x has no way to say no but to close ([MQTT-3.3.5-2] of 3.1.1).
+    // MQTT 3.x has no way to say no but to close ([MQTT-3.3.5-2 (3.1.1)]).
     disconnect(context, connection, outcome.reasonCode, outcome.reasonString ?? "", nowMs);
     return;
   }
@@ -76,7 +76,7 @@ function resolveTopicAlias(
     disconnect(context, connection, reasonCode, reasonString, nowMs);
     return undefined;
   };
-  // [MQTT-3.3.2-9] and [MQTT-3.3.2-7].
+  // [MQTT-3.3.2-9].
   if (topicAlias > topicAliasMaximum) {
     return fail(ReasonCode.TopicAliasInvalid, `Topic Alias is above ${topicAliasMaximum}`);
   }
@@ -96,7 +96,7 @@ function resolveTopicAlias(
   return message;
 }
 
-/** [MQTT-3.3.4-7], [MQTT-3.3.4-9]. A QoS 2 message sent again is not one more. */
+/** [MQTT-3.3.4-7]. A QoS 2 message sent again is not one more. */
 function receiveMaximumRefusalOf(
   { config }: ShardContext,
   connection: Connection,

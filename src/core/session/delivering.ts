@@ -241,7 +241,7 @@ export class Delivering {
   ): void {
     const options: DeliverOptions = {
       qos: Math.min(publication.message.qos, maximumQos) as 0 | 1 | 2,
-      // [MQTT-3.3.1-8] RETAIN is 1 for a message sent because of a new subscription.
+      // RETAIN is 1 for a message sent because of a new subscription (section 3.3.1.3).
       retain: true,
       ...(subscriptionIdentifier !== undefined && { subscriptionIdentifiers: [subscriptionIdentifier] }),
     };

@@ -167,7 +167,7 @@ export class Outbound {
     return true;
   }
 
-  /** `failed`: the client refused the message, which ends the delivery ([MQTT-4.3.3-4]). */
+  /** `failed`: the client refused the message, which ends the delivery (section 4.3.3). */
   handlePubrec(packetIdentifier: number, failed: boolean): "release" | "finished" | "unknown" {
     const inflight = this.#inflight.get(packetIdentifier);
     if (inflight === undefined || inflight.phase === "awaitingPuback") return "unknown";
