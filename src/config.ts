@@ -3,19 +3,41 @@ import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
 import type { CoreConfig } from "./core/config.ts";
 import type { Limits } from "./core/limits.ts";
 import { defaultLimits } from "./core/limits.ts";
+import { Placement, shardsMax } from "./core/placement.ts";
 import { version } from "./version.ts";
 
 /** How sockets are held: `hibernating` ones cost nothing while idle, `resident` ones are faster. */
 export type SocketMode = "hibernating" | "resident";
 
-/** The validated settings of a deployment. */
+/** Where the shards of a namespace live, for good: a jurisdiction is a promise, a hint a wish. */
+export type Location =
+  | { readonly type: "anywhere" }
+  | { readonly type: "jurisdiction"; readonly jurisdiction: (typeof jurisdictions)[number] }
+  | { readonly type: "hint"; readonly hint: (typeof locationHints)[number] };
+
+/** The validated settings of a namespace. */
 export interface Config {
+  readonly namespace: string;
+  readonly location: Location;
   readonly socketMode: SocketMode;
   readonly core: CoreConfig;
 }
 
 /** A setting that cannot be used; the message names it. */
 export class ConfigError extends Error {}
+
+/** The namespace that `/mqtt` stands for. It has the settings themselves; others may differ from them. */
+export const defaultNamespace = "default";
+
+/** Names of namespaces: they are a level of a path and a part of an object's name. */
+const namespacePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** developers.cloudflare.com/durable-objects/reference/data-location */
+const jurisdictions = ["eu", "us", "fedramp", "fedramp-high"] as const;
+const locationHints = [
+  ...(["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se"] as const),
+  ...(["oc", "afr", "me"] as const),
+] as const;
 
 const uint16Max = 0xffff;
 const uint32Max = 0xffffffff;
@@ -30,6 +52,10 @@ function wholeNumber(min: number, max: number, standard: number) {
     .default(standard);
 }
 
+function oneOf<const Name extends string>(names: readonly Name[]) {
+  return z.enum(names, { error: `must be one of ${names.join(", ")}` });
+}
+
 function choice(standard: boolean) {
   return z
     .enum(["true", "false"], { error: 'must be "true" or "false"' })
@@ -37,9 +63,13 @@ function choice(standard: boolean) {
     .default(standard);
 }
 
-/** All settings, by the names of the Worker's variables and of the environment of `npm start`. */
+/** What a namespace may have of its own, by the names of the Worker's variables and of the environment of `npm start`. */
 const settings = z.object({
-  SHARDS: z.literal("1", { error: "must be 1: this release runs one shard" }).default("1"),
+  SHARDS: wholeNumber(1, shardsMax, 1),
+  TOPIC_KEY_LEVELS: wholeNumber(1, 16, 2),
+  LAYOUT_EPOCH: wholeNumber(1, 1_000_000, 1),
+  LOCATION_HINT: oneOf(locationHints).optional(),
+  JURISDICTION: oneOf(jurisdictions).optional(),
   SOCKETS: z
     .enum(["hibernating", "resident"], { error: 'must be "hibernating" or "resident"' })
     .default("hibernating"),
@@ -63,6 +93,7 @@ const settings = z.object({
   SUBSCRIPTION_IDENTIFIERS_AVAILABLE: choice(defaultLimits.subscriptionIdentifiersAvailable),
   VALIDATE_PAYLOAD_FORMAT: choice(defaultLimits.validatesPayloadFormat),
   SUBSCRIPTIONS_PER_SESSION_MAX: wholeNumber(1, 100_000, defaultLimits.subscriptionsPerSessionMax),
+  SUBSCRIPTIONS_ON_ALL_SHARDS_MAX: wholeNumber(0, 100_000, defaultLimits.subscriptionsOnAllShardsMax),
   TOPIC_LEVELS_MAX: wholeNumber(1, 1000, defaultLimits.topicLevelsMax),
   QUEUED_MESSAGES_PER_SESSION_MAX: wholeNumber(0, 10_000_000, defaultLimits.queue.messagesMax),
   RETAINED_MESSAGES_MAX: wholeNumber(0, 10_000_000, defaultLimits.retainedMessagesMax),
@@ -73,17 +104,77 @@ const settings = z.object({
 
 type Settings = z.infer<typeof settings>;
 
-/** The names of all settings. */
-export const settingNames: readonly string[] = Object.keys(settings.shape);
+const namespacesError = 'must be a JSON object such as {"plant-a": {"SHARDS": "4"}}';
 
-/** Reads the settings from the Worker's variables. Throws {@link ConfigError} for the first one that is wrong. */
+/** The other namespaces, each with the settings in which it differs. */
+const namespaces = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue(namespacesError);
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z.record(
+      z.string().regex(namespacePattern, { error: namespacesError }),
+      z.record(z.enum(settings.keyof().options, { error: "names no setting of a namespace" }), z.string()),
+      { error: namespacesError },
+    ),
+  )
+  .refine((names) => !(defaultNamespace in names), {
+    error: `must not have "${defaultNamespace}": its settings are the variables themselves`,
+  })
+  .default({});
+
+/** The names of all settings. */
+export const settingNames: readonly string[] = [...Object.keys(settings.shape), "NAMESPACES"];
+
+/** The names of all namespaces. Throws {@link ConfigError} if they cannot be read. */
+export function namespacesOf(variables: object): string[] {
+  return [defaultNamespace, ...Object.keys(differencesOf(variables))];
+}
+
+/**
+ * Reads the settings of a namespace from the Worker's variables; undefined when there is no such namespace. Throws
+ * {@link ConfigError} for the first setting that is wrong.
+ */
+export function configOf(variables: object, namespace: string): Config | undefined {
+  const differences = differencesOf(variables);
+  if (namespace === defaultNamespace) return parseSettings(variables, namespace, "");
+  // The prototype's members are no namespaces.
+  if (!Object.hasOwn(differences, namespace)) return undefined;
+  return parseSettings({ ...variables, ...differences[namespace] }, namespace, `NAMESPACES.${namespace}.`);
+}
+
+/** The settings of the default namespace, when those of all others are right too. */
 export function parseConfig(variables: object): Config {
+  const [first, ...others] = namespacesOf(variables);
+  for (const namespace of others) configOf(variables, namespace);
+  return configOf(variables, first as string) as Config;
+}
+
+function differencesOf(variables: object): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  const { NAMESPACES } = variables as { NAMESPACES?: unknown };
+  const parsed = namespaces.safeParse(NAMESPACES === "" ? undefined : NAMESPACES);
+  if (!parsed.success) throw errorOf(parsed.error, "NAMESPACES.");
+  return parsed.data as Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+function errorOf({ issues: [issue] }: z.ZodError, prefix: string): ConfigError {
+  const name = `${prefix}${issue?.path.join(".") ?? ""}`.replace(/\.$/, "");
+  return new ConfigError(`${name} ${issue?.message}`);
+}
+
+function parseSettings(variables: object, namespace: string, prefix: string): Config {
   const parsed = settings.safeParse(variables);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new ConfigError(`${issue?.path.join(".")} ${issue?.message}`);
-  }
+  if (!parsed.success) throw errorOf(parsed.error, prefix);
+  const { SHARDS, TOPIC_KEY_LEVELS, LAYOUT_EPOCH } = parsed.data;
+  const layout = { epoch: LAYOUT_EPOCH, shards: SHARDS, topicKeyLevels: TOPIC_KEY_LEVELS };
   const core: CoreConfig = {
+    placement: new Placement(Object.freeze(layout)),
     limits: Object.freeze(toLimits(parsed.data)),
     flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX,
     allowsAnonymous: parsed.data.ANONYMOUS,
@@ -93,7 +184,16 @@ export function parseConfig(variables: object): Config {
     authenticationMethods: new Map(),
     version,
   };
-  return Object.freeze({ socketMode: parsed.data.SOCKETS, core: Object.freeze(core) });
+  const location = locationOf(parsed.data, prefix);
+  return Object.freeze({ namespace, location, socketMode: parsed.data.SOCKETS, core: Object.freeze(core) });
+}
+
+function locationOf({ LOCATION_HINT, JURISDICTION }: Settings, prefix: string): Location {
+  if (LOCATION_HINT !== undefined && JURISDICTION !== undefined) {
+    throw new ConfigError(`${prefix}LOCATION_HINT must not be set beside JURISDICTION`);
+  }
+  if (JURISDICTION !== undefined) return { type: "jurisdiction", jurisdiction: JURISDICTION };
+  return LOCATION_HINT === undefined ? { type: "anywhere" } : { type: "hint", hint: LOCATION_HINT };
 }
 
 function toLimits(values: Settings): Limits {
@@ -114,6 +214,7 @@ function toLimits(values: Settings): Limits {
     subscriptionIdentifiersAvailable: values.SUBSCRIPTION_IDENTIFIERS_AVAILABLE,
     validatesPayloadFormat: values.VALIDATE_PAYLOAD_FORMAT,
     subscriptionsPerSessionMax: values.SUBSCRIPTIONS_PER_SESSION_MAX,
+    subscriptionsOnAllShardsMax: values.SUBSCRIPTIONS_ON_ALL_SHARDS_MAX,
     topicLevelsMax: values.TOPIC_LEVELS_MAX,
     queue: { ...defaultLimits.queue, messagesMax: values.QUEUED_MESSAGES_PER_SESSION_MAX },
     retainedMessagesMax: values.RETAINED_MESSAGES_MAX,

@@ -31,10 +31,14 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   subprotocol: { values: [] },
   config: { values: ["version", "core", "codec"] },
   env: { values: [], types: ["shard"] },
-  shard: { values: ["shard", "core", "codec", "storage", "config", "subprotocol"], types: ["env"] },
-  edge: { values: ["edge", "config", "subprotocol"], types: ["env"] },
+  "shard-address": { values: [], types: ["config", "env"] },
+  shard: {
+    values: ["shard", "core", "codec", "storage", "config", "shard-address", "subprotocol"],
+    types: ["env"],
+  },
+  edge: { values: ["edge", "core", "codec", "config", "shard-address", "subprotocol"], types: ["env"] },
   worker: { values: ["edge", "shard"] },
-  host: { values: ["host", "worker", "config"] },
+  host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };
 
 /** Time and chance come into the core with its input, and it never waits. */

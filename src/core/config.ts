@@ -1,9 +1,11 @@
 import type { AuthenticationMethod } from "./authentication.ts";
 import type { Delivery, ProtocolVersion, ServerPacket } from "./packet.ts";
 import type { Limits } from "./limits.ts";
+import type { Placement } from "./placement.ts";
 
 /** What a shard is told about itself; never changes during its life. */
 export interface CoreConfig {
+  readonly placement: Placement;
   readonly limits: Limits;
   /** Whether clients without credentials get in. There are no others yet, so without it nobody does. */
   readonly allowsAnonymous: boolean;

@@ -37,6 +37,8 @@ export interface Limits {
   readonly subscriptionsPerSessionMax: number;
   /** All Topic Filters of a session, which share a row. */
   readonly subscriptionBytesPerSessionMax: number;
+  /** Of these, Topic Filters with a wildcard in their first levels: with several shards, each has to know them. */
+  readonly subscriptionsOnAllShardsMax: number;
   readonly topicLevelsMax: number;
   /** Messages waiting for one session in the log; a further one is dropped and counted. */
   readonly queue: QueueLimits;
@@ -73,6 +75,7 @@ export const defaultLimits: Limits = {
   clientIdentifierLengthMax: 256,
   subscriptionsPerSessionMax: 1000,
   subscriptionBytesPerSessionMax: 512 * 1024,
+  subscriptionsOnAllShardsMax: 10,
   topicLevelsMax: 128,
   queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },

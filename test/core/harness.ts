@@ -8,6 +8,7 @@ import type { CloseCode, Effect } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import { defaultLimits } from "../../src/core/limits.ts";
+import { Placement } from "../../src/core/placement.ts";
 import type { ClientPacket, Delivery, ProtocolVersion, ServerPacket } from "../../src/core/packet.ts";
 import { ShardCore } from "../../src/core/shard-core.ts";
 import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
@@ -73,6 +74,7 @@ export class Harness {
 
   constructor(options: HarnessOptions = {}) {
     this.#config = {
+      placement: new Placement({ epoch: 1, shards: 1, topicKeyLevels: 2 }),
       limits: { ...defaultLimits, ...options.limits },
       flushesPerSecMax: options.flushesPerSecMax ?? Infinity,
       allowsAnonymous: options.allowsAnonymous ?? true,

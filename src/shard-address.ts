@@ -1,0 +1,26 @@
+/** How a shard is found: its object's name says all that the object needs to know about itself. */
+import type { Config } from "./config.ts";
+import type { Env } from "./env.ts";
+
+/** The object's name: its place belongs to it, so that everybody reaches the same object. */
+function shardName({ namespace, location }: Config, index: number): string {
+  const name = `${namespace}/${index}`;
+  return location.type === "hint" ? `${name}@${location.hint}` : name;
+}
+
+/** The parts of a shard's name; undefined for a name that {@link shardStub} does not give. */
+export function parseShardName(name: string): { namespace: string; index: number } | undefined {
+  const match = /^([^/]+)\/(\d+)(?:@[^/]*)?$/.exec(name);
+  return match === null ? undefined : { namespace: match[1] as string, index: Number(match[2]) };
+}
+
+/** A stub for the shard. Calls are never repeated by the runtime: who calls knows what may be done twice. */
+export function shardStub(env: Pick<Env, "SHARD">, config: Config, index: number): ReturnType<Env["SHARD"]["get"]> {
+  const { location } = config;
+  const objects =
+    location.type === "jurisdiction" ? env.SHARD.jurisdiction(location.jurisdiction) : env.SHARD;
+  return objects.getByName(shardName(config, index), {
+    retry: { maxRetries: 0 },
+    ...(location.type === "hint" && { locationHint: location.hint }),
+  });
+}
