@@ -6,6 +6,8 @@ import { defaultLimits } from "./core/limits.ts";
 import { Placement, shardsMax } from "./core/placement.ts";
 import { version } from "./version.ts";
 
+export { shardsMax };
+
 /** How sockets are held: `hibernating` ones cost nothing while idle, `resident` ones are faster. */
 export type SocketMode = "hibernating" | "resident";
 
@@ -108,7 +110,7 @@ const namespacesError = 'must be a JSON object such as {"plant-a": {"SHARDS": "4
 
 /** The other namespaces, each with the settings in which it differs. */
 const namespaces = z
-  .string()
+  .string({ error: namespacesError })
   .transform((text, context): unknown => {
     try {
       return JSON.parse(text);
@@ -120,7 +122,14 @@ const namespaces = z
   .pipe(
     z.record(
       z.string().regex(namespacePattern, { error: namespacesError }),
-      z.record(z.enum(settings.keyof().options, { error: "names no setting of a namespace" }), z.string()),
+      z.record(
+        z.string().refine((name) => Object.hasOwn(settings.shape, name)),
+        z.string({ error: "must be a string" }),
+        {
+          error: ({ code }) =>
+            code === "invalid_key" ? "names no setting of a namespace" : "must be an object of settings",
+        },
+      ),
       { error: namespacesError },
     ),
   )

@@ -14,8 +14,10 @@ export function parseShardName(name: string): { namespace: string; index: number
   return match === null ? undefined : { namespace: match[1] as string, index: Number(match[2]) };
 }
 
+export type ShardStub = ReturnType<Env["SHARD"]["get"]>;
+
 /** A stub for the shard. Calls are never repeated by the runtime: who calls knows what may be done twice. */
-export function shardStub(env: Pick<Env, "SHARD">, config: Config, index: number): ReturnType<Env["SHARD"]["get"]> {
+export function shardStub(env: Pick<Env, "SHARD">, config: Config, index: number): ShardStub {
   const { location } = config;
   const objects =
     location.type === "jurisdiction" ? env.SHARD.jurisdiction(location.jurisdiction) : env.SHARD;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { ConfigError, parseConfig, settingNames } from "../src/config.ts";
+import { ConfigError, configOf, namespacesOf, parseConfig, settingNames } from "../src/config.ts";
 import { defaultLimits } from "../src/core/limits.ts";
 import { version } from "../src/version.ts";
 
@@ -29,6 +29,7 @@ describe("The settings of the broker", () => {
     ["SUBSCRIPTION_IDENTIFIERS_AVAILABLE", "false", "subscriptionIdentifiersAvailable", false],
     ["VALIDATE_PAYLOAD_FORMAT", "false", "validatesPayloadFormat", false],
     ["SUBSCRIPTIONS_PER_SESSION_MAX", "9", "subscriptionsPerSessionMax", 9],
+    ["SUBSCRIPTIONS_ON_ALL_SHARDS_MAX", "0", "subscriptionsOnAllShardsMax", 0],
     ["TOPIC_LEVELS_MAX", "8", "topicLevelsMax", 8],
     ["RETAINED_MESSAGES_MAX", "10", "retainedMessagesMax", 10],
     ["CONNECTIONS_MAX", "11", "connectionsMax", 11],
@@ -48,8 +49,33 @@ describe("The settings of the broker", () => {
     expect(queue).toEqual({ ...defaultLimits.queue, messagesMax: 12 });
   });
 
+  test("SHARDS, TOPIC_KEY_LEVELS and LAYOUT_EPOCH are the layout", () => {
+    expect(parseConfig({}).core.placement.layout).toEqual({ shards: 1, topicKeyLevels: 2, epoch: 1 });
+    const variables = { SHARDS: "1024", TOPIC_KEY_LEVELS: "3", LAYOUT_EPOCH: "2" };
+    const layout = { shards: 1024, topicKeyLevels: 3, epoch: 2 };
+    expect(parseConfig(variables).core.placement.layout).toEqual(layout);
+  });
+
+  test("LOCATION_HINT and JURISDICTION say where the shards live, but not both", () => {
+    expect(parseConfig({}).location).toEqual({ type: "anywhere" });
+    expect(parseConfig({ LOCATION_HINT: "weur" }).location).toEqual({ type: "hint", hint: "weur" });
+    expect(parseConfig({ JURISDICTION: "eu" }).location).toEqual({
+      type: "jurisdiction",
+      jurisdiction: "eu",
+    });
+    expect(() => parseConfig({ LOCATION_HINT: "weur", JURISDICTION: "eu" })).toThrow(
+      "LOCATION_HINT must not be set beside JURISDICTION",
+    );
+  });
+
   test.each([
-    ["SHARDS", "2"],
+    ["SHARDS", "0"],
+    ["SHARDS", "1025"],
+    ["TOPIC_KEY_LEVELS", "0"],
+    ["LAYOUT_EPOCH", "0"],
+    ["LOCATION_HINT", "paris"],
+    ["JURISDICTION", "mars"],
+    ["SUBSCRIPTIONS_ON_ALL_SHARDS_MAX", "-1"],
     ["SOCKETS", "plain"],
     ["FLUSHES_PER_SEC_MAX", "0"],
     ["RECEIVE_MAXIMUM", "many"],
@@ -61,6 +87,10 @@ describe("The settings of the broker", () => {
     expect(() => parseConfig({ [name]: text })).toThrow(name);
   });
 
+  test("have no name that an object's prototype has", () => {
+    expect(() => parseConfig({ toString: "x", constructor: "y" })).not.toThrow();
+  });
+
   test.each(settingNames)("%s is in the README", (name) => {
     expect(readme).toContain(`\`${name}\``);
   });
@@ -68,5 +98,57 @@ describe("The settings of the broker", () => {
   test("the version is that of the package", () => {
     const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
     expect(version).toBe(JSON.parse(manifest).version);
+  });
+});
+
+describe("Namespaces", () => {
+  const NAMESPACES = JSON.stringify({ "plant-a": { SHARDS: "4", MAXIMUM_QOS: "1" }, b: {} });
+
+  test("are the default one alone when none is set", () => {
+    expect(namespacesOf({})).toEqual(["default"]);
+    expect(namespacesOf({ NAMESPACES: "" })).toEqual(["default"]);
+    expect(configOf({}, "default")?.namespace).toBe("default");
+  });
+
+  test("are the default one and those set", () => {
+    expect(namespacesOf({ NAMESPACES })).toEqual(["default", "plant-a", "b"]);
+  });
+
+  test("have the settings of the default one, but for those of their own", () => {
+    const variables = { NAMESPACES, SHARDS: "2", RECEIVE_MAXIMUM: "7" };
+    const [ordinary, plant, same] = ["default", "plant-a", "b"].map((name) => configOf(variables, name));
+    expect(ordinary?.core.placement.layout.shards).toBe(2);
+    expect(ordinary?.core.limits.maximumQos).toBe(2);
+    expect(plant?.namespace).toBe("plant-a");
+    expect(plant?.core.placement.layout.shards).toBe(4);
+    expect(plant?.core.limits).toEqual({ ...ordinary?.core.limits, maximumQos: 1 });
+    expect(same?.core.placement.layout.shards).toBe(2);
+  });
+
+  test.each(["plant", "", "__proto__", "toString", "constructor", "NAMESPACES"])(
+    "that are not set are none: %j",
+    (name) => {
+      expect(configOf({ NAMESPACES }, name)).toBeUndefined();
+      expect(configOf({}, name)).toBeUndefined();
+    },
+  );
+
+  test.each([
+    ["no JSON", 'NAMESPACES must be a JSON object such as {"plant-a": {"SHARDS": "4"}}'],
+    ["[]", "NAMESPACES must be a JSON object"],
+    ["null", "NAMESPACES must be a JSON object"],
+    ['{"Plant A": {}}', "NAMESPACES.Plant A must be a JSON object"],
+    ['{"-a": {}}', "NAMESPACES.-a must be a JSON object"],
+    [`{"${"a".repeat(64)}": {}}`, "must be a JSON object"],
+    ['{"default": {}}', 'NAMESPACES must not have "default"'],
+    ['{"a": {"SHARD": "2"}}', "NAMESPACES.a.SHARD names no setting of a namespace"],
+    ['{"a": "SHARDS=2"}', "NAMESPACES.a must be an object of settings"],
+    ['{"a": {"NAMESPACES": "{}"}}', "NAMESPACES.a.NAMESPACES names no setting of a namespace"],
+    ['{"a": {"SHARDS": 4}}', "NAMESPACES.a.SHARDS must be a string"],
+    ['{"a": {"SHARDS": "0"}}', "NAMESPACES.a.SHARDS must be a whole number from 1 to 1024"],
+    ['{"a": {"LOCATION_HINT": "weur", "JURISDICTION": "eu"}}', "NAMESPACES.a.LOCATION_HINT must not be set"],
+  ])("%s is refused by name", (text, message) => {
+    expect(() => parseConfig({ NAMESPACES: text })).toThrow(ConfigError);
+    expect(() => parseConfig({ NAMESPACES: text })).toThrow(message);
   });
 });

@@ -1,3 +1,4 @@
+import type { Layout } from "./placement.ts";
 import type { ShardRecord } from "./storage-port.ts";
 
 /**
@@ -6,9 +7,14 @@ import type { ShardRecord } from "./storage-port.ts";
  * object that only strangers wake writes nothing.
  */
 export class Boot {
+  readonly #layout: Layout;
   #stored: ShardRecord | undefined;
   #number = 1;
   #changed = false;
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
 
   get number(): number {
     return this.#number;
@@ -36,10 +42,20 @@ export class Boot {
     this.#number = surviving ?? (stored?.boot ?? 0) + 1;
   }
 
+  /** The layout that the shard's data belong to, when it is not the present one. */
+  get foreignLayout(): Layout | undefined {
+    const layout = this.#stored?.layout;
+    if (layout === undefined) return undefined;
+    const { epoch, shards, topicKeyLevels } = this.#layout;
+    const isOurs =
+      layout.epoch === epoch && layout.shards === shards && layout.topicKeyLevels === topicKeyLevels;
+    return isOurs ? undefined : layout;
+  }
+
   /** The number, for a row that is about to be written. */
   claim(): number {
     if (this.#stored?.boot !== this.#number) {
-      this.#set({ boot: this.#number, settledBoot: this.#stored?.settledBoot ?? 0 });
+      this.#set({ ...this.#stored, boot: this.#number, settledBoot: this.#stored?.settledBoot ?? 0 });
     }
     return this.#number;
   }
@@ -47,18 +63,20 @@ export class Boot {
   /** All rows of older boots have been looked after. */
   settle(): void {
     if (this.#stored === undefined || !this.isUnsettled) return;
-    this.#set({ boot: this.#stored.boot, settledBoot: Math.min(this.#stored.boot, this.lostThrough) });
+    this.#set({ ...this.#stored, settledBoot: Math.min(this.#stored.boot, this.lostThrough) });
   }
 
   /** The row to write, if it changed. */
   takeUnwritten(): ShardRecord | undefined {
+    // Whatever is written first, the layout is written with it.
+    if (this.#stored?.layout === undefined) this.#set(this.#stored ?? { boot: 0, settledBoot: 0 });
     if (!this.#changed) return undefined;
     this.#changed = false;
     return this.#stored;
   }
 
   #set(record: ShardRecord): void {
-    this.#stored = record;
+    this.#stored = { ...record, layout: record.layout ?? this.#layout };
     this.#changed = true;
   }
 }

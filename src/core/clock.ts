@@ -16,6 +16,8 @@ export class Clock {
   readonly #volatile = new DueTimes<Session>(volatileDueOf);
   /** When the topics of the server are published next; undefined while nobody is subscribed to them. */
   serverTopicsDueAtMs: number | undefined;
+  /** When the outboxes to other shards are looked after; undefined while they are empty. */
+  outboxDueAtMs: number | undefined;
   #armedAtMs: number | undefined;
   #firedAtMs = -Infinity;
 
@@ -75,7 +77,7 @@ export class Clock {
 
   /** Arms the alarm if something is due before it. */
   arm(nowMs: number, output: Output): void {
-    const sessionDueAtMs = this.#sessions.earliestMs() ?? Infinity;
+    const sessionDueAtMs = Math.min(this.#sessions.earliestMs() ?? Infinity, this.outboxDueAtMs ?? Infinity);
     const dueAtMs = Math.min(
       sessionDueAtMs,
       this.#keepAlive.earliestMs() ?? Infinity,

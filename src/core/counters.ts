@@ -1,3 +1,4 @@
+import type { BatchRefusal } from "./peers/message.ts";
 import type { ReasonCode } from "./reason-code.ts";
 
 /** What happened since the shard was constructed. Plain numbers, so that counting costs nothing. */
@@ -11,10 +12,23 @@ export class Counters {
   droppedExpired = 0;
   /** Messages not sent because they exceed the client's Maximum Packet Size ([MQTT-3.1.2-25]). */
   droppedTooLarge = 0;
+  /** Messages dropped because another shard did not take what was sent before. */
+  droppedPeerBusy = 0;
+  /** Calls to other shards that failed. */
+  peerFailures = 0;
+  peerCalls = 0;
+  peerItems = 0;
   retainedRefused = 0;
   sessionsExpired = 0;
   /** By Reason Code: connections, messages and subscriptions refused, and connections ended from this side. */
   readonly refusals = new Map<ReasonCode, number>();
+
+  /** Batches that were not applied, here or by another shard. */
+  readonly peerRefusals = new Map<BatchRefusal, number>();
+
+  countPeerRefusal(refusal: BatchRefusal): void {
+    this.peerRefusals.set(refusal, (this.peerRefusals.get(refusal) ?? 0) + 1);
+  }
 
   countRefusal(reasonCode: ReasonCode): void {
     this.refusals.set(reasonCode, (this.refusals.get(reasonCode) ?? 0) + 1);
@@ -27,6 +41,7 @@ export class Counters {
   }
 
   get droppedCount(): number {
-    return this.droppedQueueFull + this.droppedExpired + this.droppedSlowConsumer + this.droppedTooLarge;
+    const { droppedQueueFull, droppedExpired, droppedSlowConsumer, droppedTooLarge, droppedPeerBusy } = this;
+    return droppedQueueFull + droppedExpired + droppedSlowConsumer + droppedTooLarge + droppedPeerBusy;
   }
 }

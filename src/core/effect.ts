@@ -1,5 +1,6 @@
 /** What the core asks its host to do. The host carries effects out in order, after the event that caused them. */
 import type { Delivery, ProtocolVersion, ServerPacket } from "./packet.ts";
+import type { Batch, BatchAnswer } from "./peers/message.ts";
 import type { DeliveryState, SubscriptionRecord, WriteSet } from "./storage-port.ts";
 
 export type Effect =
@@ -25,6 +26,10 @@ export type Effect =
   | { readonly type: "attach"; readonly connectionId: string; readonly attachment: ConnectionAttachment }
   /** Write, then run what may only be seen once the write is safe. A failed write is a reset of the shard. */
   | { readonly type: "commit"; readonly writes: WriteSet; readonly effects: readonly Effect[] }
+  /** Send the batch to the shard `batch.to`; its answer, or the failure, comes back as an input. */
+  | { readonly type: "call"; readonly batch: Batch }
+  /** Answer the call of another shard. */
+  | { readonly type: "answer"; readonly callId: number; readonly answer: BatchAnswer }
   /** `unconfirmed`: nothing is lost when a reset forgets this one (the next start arms it anew). */
   | { readonly type: "setAlarm"; readonly dueAtMs: number; readonly unconfirmed: boolean };
 

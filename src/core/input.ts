@@ -2,6 +2,7 @@
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
 import type { CloseCode } from "./effect.ts";
+import type { Batch, BatchAnswer } from "./peers/message.ts";
 
 /** Bytes that are not a packet the server may accept. */
 export interface Fault {
@@ -13,8 +14,16 @@ export interface Fault {
 }
 
 export type Input =
-  /** The object was constructed. `survivingBoot`: what the attachment of a socket says that is still there. */
-  | { readonly type: "start"; readonly armedAlarmAtMs?: number; readonly survivingBoot?: number }
+  /**
+   * The object was constructed. `survivingBoot`: what the attachment of a socket says that is still there. `seed`: a
+   * random whole number.
+   */
+  | {
+      readonly type: "start";
+      readonly armedAlarmAtMs?: number;
+      readonly survivingBoot?: number;
+      readonly seed?: number;
+    }
   /** A WebSocket was accepted. */
   | {
       readonly type: "open";
@@ -35,6 +44,20 @@ export type Input =
   | { readonly type: "closed"; readonly connectionId: string }
   /** The client has not taken anything that was sent for too long, or too much is waiting for it. */
   | { readonly type: "stalled"; readonly connectionId: string }
+  /** Another shard calls; `callId` names the call in the answer. `skip`: items at which handling it has failed. */
+  | {
+      readonly type: "called";
+      readonly callId: number;
+      readonly batch: Batch;
+      readonly skip?: ReadonlySet<number>;
+    }
+  /** What became of a batch that was sent to the shard `to`; without an answer the call failed. */
+  | {
+      readonly type: "answered";
+      readonly to: number;
+      readonly head: Pick<Batch, "lane" | "stream" | "sequence">;
+      readonly answer?: BatchAnswer;
+    }
   /** Write and send what may be joined no longer. */
   | { readonly type: "settle" }
   /** `timerDueAtMs` has come. */

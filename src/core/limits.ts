@@ -44,6 +44,8 @@ export interface Limits {
   readonly queue: QueueLimits;
   /** The same for a session whose messages wait in memory (until {@link Times.memoryQueueMs} sends them to the log). */
   readonly memoryQueue: QueueLimits;
+  /** Messages in memory on their way to one other shard; further ones of QoS 1 and 2 go through storage. */
+  readonly lane: QueueLimits;
   readonly retainedMessagesMax: number;
   readonly connectionsMax: number;
   /** Subscriptions of a session without a row that are kept in the socket's attachment. */
@@ -79,6 +81,7 @@ export const defaultLimits: Limits = {
   topicLevelsMax: 128,
   queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
+  lane: { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 },
   retainedMessagesMax: 100_000,
   connectionsMax: 32_000,
   attachedSubscriptionsBytesMax: 6 * 1024,
@@ -101,6 +104,14 @@ export const Times = {
   lazyStateMs: 30_000,
   /** Waiting messages of a session without a row are held in memory, and the shard awake, this long. */
   memoryQueueMs: 30_000,
+  /** An owner of topics waits this long for shards with subscribers; then its outbox takes over. */
+  deliverPatienceMs: 1_000,
+  /** A session shard waits this long for an owner of topics, which may itself wait. */
+  publishPatienceMs: 3_000,
+  /** A Topic Filter whose owners do not answer is refused after this. */
+  routePatienceMs: 5_000,
+  /** A page of retained messages that has not come by then is asked for again. */
+  replayPatienceMs: 5_000,
   /** Precision of the last-seen time in a socket's attachment. */
   lastSeenStepMs: 250,
 } as const;

@@ -78,6 +78,12 @@ export class Output {
     this.#now.push(effect);
   }
 
+  /** What another shard is told of something that may have to be written first. */
+  pushWhenSafe(effect: Effect, mustWait: boolean): void {
+    if (mustWait) this.#afterCommit.push(effect);
+    else this.#now.push(effect);
+  }
+
   take(): Effect[] {
     const effects = this.#now;
     this.#now = [];

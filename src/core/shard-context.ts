@@ -1,11 +1,12 @@
 import type { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import type { Counters } from "./counters.ts";
+import type { Layout } from "./placement.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Output } from "./output.ts";
 import type { Delivering } from "./session/delivering.ts";
 import type { Sessions } from "./session/sessions.ts";
-import type { TopicOwners } from "./topics/topic-owner.ts";
+import type { TopicOwners } from "./topics/topic-owners.ts";
 
 /** The parts of a shard that the packet handlers work on. */
 export interface ShardContext {
@@ -17,6 +18,12 @@ export interface ShardContext {
   readonly sessions: Sessions;
   readonly delivering: Delivering;
   readonly owners: TopicOwners;
+  /** The layout that the shard's data belong to, if it is not the present one: nobody is served then. */
+  readonly foreignLayout: Layout | undefined;
+  /** Number of the shard in its namespace, from 0. */
+  readonly shardIndex: number;
+  /** Of the event in hand. */
+  readonly nowMs: number;
   /** Reads what a sleep has made the shard forget; does nothing when it knows. */
   load(nowMs: number): void;
   /** Something has to be written before acknowledgements may leave. */

@@ -19,13 +19,23 @@ import { Sessions } from "./session/sessions.ts";
 import type { ShardContext } from "./shard-context.ts";
 import type { ShardStorage, WriteSet } from "./storage-port.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import { LocalTopicOwner } from "./topics/topic-owner.ts";
+import type { DeliverItem, Outcome, PeerItem, PublishItem } from "./peers/message.ts";
+import type { Settle } from "./peers/lane.ts";
+import { Peers } from "./peers/peers.ts";
+import type { Layout } from "./placement.ts";
+import { PeerDeliveries } from "./session/peer-deliveries.ts";
+import { SubscriberRoutes } from "./session/subscriber-routes.ts";
+import { Routes } from "./topics/routes.ts";
+import { TopicOwner } from "./topics/topic-owner.ts";
+import { TopicOwners } from "./topics/topic-owners.ts";
 import { Retained } from "./topics/retained.ts";
 import type { ServerFigures } from "./topics/server-topics.ts";
 import { ServerTopics } from "./topics/server-topics.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export interface ShardPorts {
+  /** Number of the shard in its namespace, from 0. */
+  readonly shardIndex: number;
   readonly storage: ShardStorage;
   readonly connections: SurvivingConnections;
   readonly sockets: SocketBuffers;
@@ -35,7 +45,12 @@ export interface ShardPorts {
 }
 
 /** Inputs from outside, other than the alarm itself. */
-const wakes: readonly Input["type"][] = ["open", "receive", "closed"];
+const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called"];
+
+/** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
+const joins: readonly Input["type"][] = ["settle", "receive", "called", "answered"];
+
+const noItems: ReadonlySet<number> = new Set();
 
 /**
  * One shard, without its I/O: inputs in, effects out, in one synchronous turn each. Wakes lazily: what sleeping
@@ -49,15 +64,21 @@ export class ShardCore implements ShardContext {
   readonly log: MessageLog;
   readonly sessions: Sessions;
   readonly delivering: Delivering;
-  readonly owners: LocalTopicOwner;
+  readonly owners: TopicOwners;
   readonly #ports: ShardPorts;
   readonly #retained: Retained;
   readonly #serverTopics: ServerTopics;
   readonly #flushes: TokenBucket;
   readonly #connections = new Map<string, Connection>();
-  readonly #boot = new Boot();
+  readonly #boot: Boot;
+  readonly #peers: Peers;
+  readonly #subscriberRoutes: SubscriberRoutes;
+  readonly #routes: Routes;
+  readonly #owner: TopicOwner;
+  readonly #peerDeliveries: PeerDeliveries;
   readonly #upkeep: Upkeep;
   #startedAtMs = 0;
+  #nowMs = 0;
   #isLoaded = false;
   /** Work was found at the start. The event that woke the object may be the alarm for it, so arming waits for that. */
   #wantsAlarm = false;
@@ -70,12 +91,25 @@ export class ShardCore implements ShardContext {
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage);
     this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
-    this.sessions = new Sessions(ports.storage, this.log, config.limits, this.counters, this.delivering, () =>
-      this.#boot.claim(),
-    );
+    this.#boot = new Boot(config.placement.layout);
+    this.#peers = this.#newPeers();
+    this.#subscriberRoutes = new SubscriberRoutes(ports.shardIndex, config.placement, this.#peers, {
+      claim: () => this.#boot.claim(),
+      number: () => this.#boot.number,
+    });
+    this.sessions = this.#newSessions();
     this.#retained = new Retained(ports.storage, config.limits, this.counters);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
-    this.owners = new LocalTopicOwner(this.#retained, this.#serverTopics, this.sessions);
+    this.#routes = new Routes(ports.storage);
+    this.#owner = this.#newOwner();
+    const { placement } = config;
+    this.owners = new TopicOwners(ports.shardIndex, placement, this.#owner, this.#peers, this.#serverTopics);
+    this.#peerDeliveries = new PeerDeliveries(
+      this.#peers,
+      this.sessions,
+      this.delivering,
+      this.#subscriberRoutes,
+    );
     this.#flushes = new TokenBucket(config.flushesPerSecMax, flushBurst);
     this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
@@ -85,11 +119,35 @@ export class ShardCore implements ShardContext {
     return this.log.mustFlush || this.#retained.hasUnwritten || this.#hasUrgentRows;
   }
 
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get shardIndex(): number {
+    return this.#ports.shardIndex;
+  }
+
+  get foreignLayout(): Layout | undefined {
+    return this.#boot.foreignLayout;
+  }
+
+  /** The item of another shard's batch that is being applied: when {@link handle} throws, it is the one to leave out. */
+  get peerItemInHand(): number | undefined {
+    return this.#peers.itemInHand;
+  }
+
+  /** All routes that the shard has as an owner of topics. */
+  routes(): { readonly filter: string; readonly shard: number }[] {
+    return this.#routes.list();
+  }
+
   /** When {@link handle} wants a "timer" input; undefined when nothing waits in memory. */
   get timerDueAtMs(): number | undefined {
     const dueAtMs = Math.min(
       this.clock.timerDueAtMs,
       this.#flushDueAtMs ?? Infinity,
+      this.#peers.timerDueAtMs,
+      this.#subscriberRoutes.dueAtMs,
       this.#replayDueAtMs ?? Infinity,
     );
     return dueAtMs === Infinity ? undefined : dueAtMs;
@@ -101,13 +159,14 @@ export class ShardCore implements ShardContext {
   }
 
   handle(input: Input, nowMs: number): Effect[] {
+    this.#nowMs = nowMs;
     this.log.noteCommitted();
     this.#dispatch(input, nowMs);
     if (this.#wantsAlarm && wakes.includes(input.type)) {
       this.#wantsAlarm = false;
       this.clock.armNow(nowMs, this.output);
     }
-    if (input.type !== "settle" && input.type !== "receive") this.#settle(nowMs);
+    if (!joins.includes(input.type)) this.#settle(nowMs);
     this.#watchServerTopics(nowMs);
     this.clock.arm(nowMs, this.output);
     this.output.endTurn();
@@ -120,7 +179,7 @@ export class ShardCore implements ShardContext {
     for (const connection of this.#connections.values()) {
       const { session } = connection;
       const isVolatile = session !== undefined && (session.outbound.isVolatile || session.replays.length > 0);
-      const isUnsettled = this.output.outdatedAttachments.has(connection) || connection.parkedAckCount > 0;
+      const isUnsettled = this.output.outdatedAttachments.has(connection) || connection.isUnsettled;
       if (isVolatile || isUnsettled || connection.unfinishedSinceMs !== undefined) {
         unsafe.push(connection.connectionId);
       }
@@ -146,6 +205,10 @@ export class ShardCore implements ShardContext {
         return this.#alarm(nowMs);
       case "stalled":
         return this.#stalled(input.connectionId, nowMs);
+      case "called":
+        return this.#called(input, nowMs);
+      case "answered":
+        return this.#answered(input, nowMs);
       case "drain":
         return this.#drain(nowMs);
     }
@@ -154,9 +217,26 @@ export class ShardCore implements ShardContext {
   /** Without sockets the object was reset or everybody had left: sessions that never detached lost their connection. */
   #start(input: Input & { type: "start" }, nowMs: number): void {
     this.#startedAtMs = nowMs;
+    this.#peers.start(input.seed ?? 0);
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
     this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
     this.#wantsAlarm = this.#boot.isUnsettled;
+  }
+
+  #called({ callId, batch, skip = noItems }: Input & { type: "called" }, nowMs: number): void {
+    if (this.foreignLayout !== undefined) {
+      this.counters.countPeerRefusal("layout");
+      this.output.push({ type: "answer", callId, answer: { type: "refused", refusal: "layout" } });
+      return;
+    }
+    this.load(nowMs);
+    this.#peers.called(callId, batch, skip, nowMs);
+  }
+
+  #answered({ to, head, answer }: Input & { type: "answered" }, nowMs: number): void {
+    this.load(nowMs);
+    if (answer === undefined) this.#peers.failed(to, head, nowMs);
+    else this.#peers.answered(to, head, answer, nowMs);
   }
 
   #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
@@ -226,6 +306,8 @@ export class ShardCore implements ShardContext {
       disconnect(this, one, reasonCode, reasonString, nowMs);
     }
     this.#dropClosed();
+    this.#peers.tick(nowMs);
+    this.#subscriberRoutes.tick(nowMs);
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
       this.delivering.spill(one, this.owners, nowMs);
     }
@@ -237,6 +319,7 @@ export class ShardCore implements ShardContext {
 
   #alarm(nowMs: number): void {
     this.#wantsAlarm = false;
+    this.clock.outboxDueAtMs = undefined;
     this.load(nowMs);
     this.#upkeep.run(this.#connections.values(), nowMs);
     this.#dropClosed();
@@ -249,7 +332,7 @@ export class ShardCore implements ShardContext {
     if (this.mustCommit) this.#commit(nowMs);
     for (const connection of this.#connections.values()) {
       hangUp(this, connection, ReasonCode.ServerShuttingDown, "The server is shutting down");
-      if (connection.session !== undefined) this.sessions.disconnect(connection.session);
+      if (connection.session !== undefined) this.sessions.disconnect(connection.session, nowMs);
     }
     this.#connections.clear();
     this.log.noteDraining();
@@ -293,6 +376,56 @@ export class ShardCore implements ShardContext {
     for (const [{ session }] of survivors) if (session !== undefined) this.delivering.pump(session, nowMs);
   }
 
+  #newPeers(): Peers {
+    const { config, counters, log, output } = this;
+    return new Peers({
+      self: this.#ports.shardIndex,
+      layout: config.placement.layout,
+      limits: config.limits,
+      log,
+      output,
+      counters,
+      mustCommit: () => this.mustCommit,
+      handlers: {
+        handlePublishItem: (item: PublishItem, from: number, settle: Settle, nowMs: number): void =>
+          this.#owner.handleItem(item, from, settle, nowMs),
+        handleDeliverItem: (item: DeliverItem, from: number, nowMs: number): Outcome =>
+          this.#peerDeliveries.handle(item, from, nowMs),
+        handleOutcome: (item: PeerItem, outcome: Outcome, to: number, settle: Settle | undefined): void =>
+          this.#owner.handleOutcome(item, outcome, to, settle, this.#nowMs),
+      },
+    });
+  }
+
+  #newSessions(): Sessions {
+    const { config, counters, delivering, log } = this;
+    return new Sessions({
+      storage: this.#ports.storage,
+      log,
+      limits: config.limits,
+      counters,
+      delivering,
+      peers: this.#peers,
+      routes: this.#subscriberRoutes,
+      claimBoot: () => this.#boot.claim(),
+      handOver: (publication, sharedFilter, nowMs) => this.owners.handOver(publication, sharedFilter, nowMs),
+    });
+  }
+
+  #newOwner(): TopicOwner {
+    const { limits, placement } = this.config;
+    return new TopicOwner({
+      self: this.#ports.shardIndex,
+      placement,
+      limits,
+      retained: this.#retained,
+      serverTopics: this.#serverTopics,
+      routes: this.#routes,
+      peers: this.#peers,
+      subscribers: this.sessions,
+    });
+  }
+
   #figures(nowMs: number): ServerFigures {
     const { config, counters, sessions, log } = this;
     const { version } = config;
@@ -317,7 +450,7 @@ export class ShardCore implements ShardContext {
   }
 
   get #hasUrgentRows(): boolean {
-    return this.sessions.hasChangedRows || this.#boot.hasUnwritten;
+    return this.sessions.hasChangedRows || this.#boot.hasUnwritten || this.#routes.hasUnwritten;
   }
 
   /** Ends a turn: writes what is due, and brings the attachments up to date. */
@@ -334,7 +467,9 @@ export class ShardCore implements ShardContext {
       // What was to be written has been taken back in the same turn: nothing is left to wait for.
       for (const effect of this.output.takeAfterCommit()) this.output.push(effect);
     }
-    const replayDelayMs = this.delivering.replayDelayMs();
+    this.#peers.pump(nowMs);
+    this.clock.outboxDueAtMs ??= this.#peers.alarmDueAtMs(nowMs);
+    const replayDelayMs = this.delivering.replayDelayMs(nowMs);
     this.#replayDueAtMs = replayDelayMs === undefined ? undefined : nowMs + replayDelayMs;
     this.#attach();
   }
@@ -347,11 +482,13 @@ export class ShardCore implements ShardContext {
       sessions,
       retained: this.#retained.takeUnwritten(),
       segments: this.log.flush(),
+      routes: this.#routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
     };
     const before = this.output.take();
     const parked = this.output.takeAfterCommit();
     this.delivering.pumpCommitted(nowMs);
+    this.#peers.pump(nowMs);
     const after = this.output.take();
     for (const effect of before) this.output.push(effect);
     this.output.push({ type: "commit", writes, effects: [...parked, ...after] });

@@ -3,6 +3,8 @@
  * The implementations are in `src/storage`, under one contract suite.
  */
 import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
+import type { Letter, RouteVersion } from "./peers/message.ts";
+import type { Layout } from "./placement.ts";
 import type { Publication } from "./publication.ts";
 
 /** The shard's own row. */
@@ -11,6 +13,22 @@ export interface ShardRecord {
   readonly boot: number;
   /** All sessions of boots up to this one are known to be detached. */
   readonly settledBoot: number;
+  /** As it was when the shard first wrote anything; its data belong to no other. */
+  readonly layout?: Layout;
+}
+
+/** Another shard has subscribers of this Topic Filter, or of the Shared Subscription of that name. */
+export interface RouteRecord {
+  readonly filter: string;
+  readonly shard: number;
+  readonly version: RouteVersion;
+}
+
+/** A route to write; without a version, to delete. */
+export interface RouteWrite {
+  readonly filter: string;
+  readonly shard: number;
+  readonly version: RouteVersion | undefined;
 }
 
 export interface SubscriptionRecord extends SubscriptionOptions {
@@ -56,15 +74,18 @@ export interface SessionRecord {
   readonly deliveryStateSeq: number;
 }
 
-/** One session that a logged message is for. */
+/** One session that a logged message is for; negative numbers stand for outboxes to other shards. */
 export interface LogTarget {
   readonly sessionNumber: number;
   readonly ordinal: number;
-  readonly qos: Exclude<QoS, 0>;
+  /** Never 0 for a session. */
+  readonly qos: QoS;
   readonly retain: boolean;
   readonly subscriptionIdentifiers?: readonly number[];
   /** The Shared Subscription by which the session was chosen. */
   readonly sharedFilter?: string;
+  /** In an outbox: what is to be done with the message. */
+  readonly letter?: Letter;
 }
 
 /** The small part of a segment: for whom its messages are, without the messages. */
@@ -89,10 +110,11 @@ export interface WriteSet {
   readonly sessions: Map<string, SessionRecord | undefined>;
   readonly retained: Map<string, Publication | undefined>;
   readonly segments: SegmentRecord[];
+  readonly routes: readonly RouteWrite[];
 }
 
 export function emptyWriteSet(): WriteSet {
-  return { sessions: new Map(), retained: new Map(), segments: [] };
+  return { sessions: new Map(), retained: new Map(), segments: [], routes: [] };
 }
 
 export interface ShardStorage {
@@ -104,6 +126,7 @@ export interface ShardStorage {
   readSegmentHeads(): Iterable<SegmentHead>;
   readSegmentHead(slot: number): SegmentHead | undefined;
   readSegment(slot: number): SegmentRecord | undefined;
+  readRoutes(): Iterable<RouteRecord>;
   /** Applies all of it or, when it throws, nothing. */
   commit(writes: WriteSet): void;
   /** Rows read and written since the storage was opened, as Cloudflare bills them. */

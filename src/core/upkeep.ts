@@ -57,7 +57,7 @@ export class Upkeep {
   }
 
   #publishServerTopics(nowMs: number): void {
-    const { clock, config, sessions } = this.#context;
+    const { clock, config, owners, sessions } = this.#context;
     const intervalMs = config.limits.serverTopicsIntervalSec * 1000;
     // An object that the alarm woke does not know for what it was armed, but the time tells.
     const sinceBoundaryMs = nowMs % intervalMs;
@@ -67,7 +67,10 @@ export class Upkeep {
         : clock.serverTopicsDueAtMs <= nowMs;
     if (!isDue) return;
     clock.serverTopicsDueAtMs = nowMs - sinceBoundaryMs + intervalMs;
-    for (const publication of this.#serverTopics.readAll(nowMs)) sessions.deliver(publication, "", nowMs);
+    owners.refreshServerTopics(() => {
+      const { nowMs: atMs } = this.#context;
+      for (const publication of this.#serverTopics.readAll(atMs)) sessions.deliver(publication, "", atMs);
+    }, nowMs);
   }
 
   /** Whoever's work throws is known by {@link clientIdInHand}, and left alone after some tries. */

@@ -1,22 +1,27 @@
-import { Hono } from "hono";
-import { ConfigError, parseConfig } from "../config.ts";
+import { type Context, Hono } from "hono";
+import { ConfigError, defaultNamespace } from "../config.ts";
 import type { Env } from "../env.ts";
 import { problem } from "./problem.ts";
+import { settingsOf } from "./settings.ts";
 import { handleUpgrade } from "./upgrade.ts";
+
+type EdgeContext = Context<{ Bindings: Env }>;
 
 /** All that the broker answers over HTTP. */
 export const app = new Hono<{ Bindings: Env }>();
 
 app.use(async (context, next) => {
-  parseConfig(context.env);
+  settingsOf(context.env, defaultNamespace);
   await next();
 });
 
 app.get("/healthz", (context) => context.text("ok"));
 
-app.get("/mqtt", (context) => handleUpgrade(context.req.raw, context.env));
+app.get("/mqtt", (context) => connect(context, defaultNamespace));
 
-app.notFound((context) => problem(404, "Not found", `There is nothing at ${context.req.path}`));
+app.get("/mqtt/:namespace", (context) => connect(context, context.req.param("namespace")));
+
+app.notFound(nothingThere);
 
 app.onError((error) => {
   if (error instanceof ConfigError) {
@@ -26,3 +31,13 @@ app.onError((error) => {
   console.error("duramq: request failed", error);
   return problem(500, "Internal error", "The request failed");
 });
+
+function connect(context: EdgeContext, namespace: string): Response | Promise<Response> {
+  const config = settingsOf(context.env, namespace);
+  if (config === undefined) return nothingThere(context);
+  return handleUpgrade(context.req.raw, context.env, config, context.executionCtx);
+}
+
+function nothingThere(context: EdgeContext): Response {
+  return problem(404, "Not found", `There is nothing at ${context.req.path}`);
+}

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
-import { parseConfig, settingNames } from "../config.ts";
+import { type Config, configOf, namespacesOf, settingNames, shardsMax } from "../config.ts";
+import { settingLabel } from "./layout.ts";
 import { errorMessage, StartError } from "./start-error.ts";
 
 export type SocketMode = "hibernating" | "resident";
@@ -13,6 +14,8 @@ export type HostConfig = {
   readonly sockets: SocketMode;
   /** the broker's settings, as the Worker reads them */
   readonly variables: Readonly<Record<string, string>>;
+  /** what they come to, in every namespace */
+  readonly namespaces: readonly Config[];
 };
 
 export type Command = { readonly kind: "help" } | { readonly kind: "start"; readonly config: HostConfig };
@@ -21,8 +24,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Setting = { readonly label: string; readonly value: string };
 
 export const MEMORY_DATA_DIR = ":memory:";
-/** This release runs one shard a namespace. */
-export const SHARDS_MAX = 1;
 
 const PORT_MAX = 65_535;
 const SOCKET_MODES: readonly SocketMode[] = ["hibernating", "resident"];
@@ -41,12 +42,12 @@ export const HELP_TEXT = `Usage: npm start -- [flags]
   --port PORT        port to listen on; 0 picks a free one         (env PORT, default 8787)
   --host HOST        address to listen on                          (env HOST, default 127.0.0.1)
   --data DIRECTORY   where data is kept; ${MEMORY_DATA_DIR} keeps none        (env DATA_DIR, default .duramq)
-  --shards N         number of shards; this release runs ${SHARDS_MAX}         (env SHARDS, default 1)
+  --shards N         number of shards, 1 to ${shardsMax}, for good        (env SHARDS, default 1)
   --sockets MODE     hibernating | resident                        (env SOCKETS, default hibernating)
   --help             show this text
 
 A flag wins over its environment variable. The broker's own settings (MAXIMUM_PACKET_SIZE_BYTES,
-RECEIVE_MAXIMUM, …; see the README) are read from the environment.
+RECEIVE_MAXIMUM, NAMESPACES, …; see the README) are read from the environment.
 `;
 
 /** Reads flags and environment; throws a StartError that names the setting at fault. */
@@ -57,14 +58,15 @@ export function parseCommand(args: readonly string[], environment: Environment):
     port: parseInteger(pick("port", flags.port, environment, "PORT", "8787"), 0, PORT_MAX),
     host: parseText(pick("host", flags.host, environment, "HOST", "127.0.0.1")),
     dataDir: parseDataDir(pick("data", flags.data, environment, "DATA_DIR", ".duramq")),
-    shards: parseInteger(pick("shards", flags.shards, environment, "SHARDS", "1"), 1, SHARDS_MAX),
+    shards: parseInteger(pick("shards", flags.shards, environment, "SHARDS", "1"), 1, shardsMax),
     sockets: parseSocketMode(pick("sockets", flags.sockets, environment, "SOCKETS", "hibernating")),
   };
   const variables = brokerVariables(config, environment);
-  return { kind: "start", config: Object.freeze({ ...config, variables }) };
+  const namespaces = configsOf(variables);
+  return { kind: "start", config: Object.freeze({ ...config, variables, namespaces }) };
 }
 
-/** The settings that only the environment has; they are checked here, so that a wrong one stops the start. */
+/** The settings that only the environment has, beside those that a flag may have changed. */
 function brokerVariables(
   { host, shards, sockets }: Pick<HostConfig, "host" | "shards" | "sockets">,
   environment: Environment,
@@ -77,13 +79,24 @@ function brokerVariables(
     if (value !== undefined && value !== "") variables[name] = value;
   }
   Object.assign(variables, { SHARDS: String(shards), SOCKETS: sockets });
+  if (variables["ANONYMOUS"] === undefined) throw new StartError(unguarded(host));
+  return variables;
+}
+
+/** All settings are read here as the Worker will read them, so that a wrong one stops the start. */
+function configsOf(variables: Readonly<Record<string, string>>): Config[] {
   try {
-    parseConfig(variables);
+    const configs = namespacesOf(variables).map((namespace) => configOf(variables, namespace) as Config);
+    for (const config of configs) refuseJurisdiction(config);
+    return configs;
   } catch (error) {
     throw new StartError(errorMessage(error));
   }
-  if (variables["ANONYMOUS"] === undefined) throw new StartError(unguarded(host));
-  return variables;
+}
+
+function refuseJurisdiction({ namespace, location }: Config): void {
+  if (location.type !== "jurisdiction") return;
+  throw new StartError(`${settingLabel(namespace, "JURISDICTION")} works on Cloudflare only`);
 }
 
 function isLoopback(host: string): boolean {

@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Config } from "../config.ts";
+import { checkLayouts } from "./layout.ts";
+import { replaceFile } from "./replace-file.ts";
 import { errorCode, errorMessage, StartError } from "./start-error.ts";
 
-const LAYOUT_FORMAT = 1;
 const PREDECESSOR_EXIT_MAX_MS = 2_000;
 const POLL_MS = 20;
 const SQLITE_BUSY = 5;
@@ -24,15 +26,18 @@ type BrokerRecord = {
   readonly configPath: string | null;
 };
 
-/** Takes the directory for this process alone and checks that it was made for this many shards. */
-export async function openDataDirectory(dataDir: string, shards: number): Promise<DataDirectory> {
+/** Takes the directory for this process alone and checks that its data is where these settings look for it. */
+export async function openDataDirectory(
+  dataDir: string,
+  namespaces: readonly Config[],
+): Promise<DataDirectory> {
   const root = resolve(dataDir);
   const objectsPath = join(root, "objects");
   createDirectory(objectsPath, root);
   const lock = takeLock(root);
   try {
     await predecessorGone(readRecord(root));
-    checkLayout(root, shards);
+    checkLayouts(root, namespaces);
     writeRecord(root, { launcherPid: process.pid, workerdPid: null, configPath: null });
   } catch (error) {
     lock.close();
@@ -139,34 +144,4 @@ function processExists(pid: number): boolean {
   } catch (error) {
     return errorCode(error) === "EPERM";
   }
-}
-
-/** The place of every session and topic follows from the shard count, so it is fixed at first start. */
-function checkLayout(root: string, shards: number): void {
-  const path = join(root, "layout.json");
-  if (!existsSync(path)) {
-    replaceFile(path, { format: LAYOUT_FORMAT, shards });
-    return;
-  }
-  const layout = readLayout(path);
-  if (layout.format !== LAYOUT_FORMAT)
-    throw new StartError(`--data (DATA_DIR): ${path} is of another version`);
-  if (layout.shards === shards) return;
-  throw new StartError(
-    `--shards (SHARDS): the data in ${root} was made with ${layout.shards}, it cannot be opened with ${shards}`,
-  );
-}
-
-function readLayout(path: string): { format?: unknown; shards?: unknown } {
-  const contents = readFileSync(path, "utf8");
-  try {
-    return Object(JSON.parse(contents));
-  } catch {
-    throw new StartError(`--data (DATA_DIR): ${path} is damaged`);
-  }
-}
-
-function replaceFile(path: string, value: unknown): void {
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(value)}\n`);
-  renameSync(`${path}.tmp`, path);
 }

@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +16,7 @@ import { HELP_TEXT, type HostConfig, parseCommand } from "./config.ts";
 import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
 import { listenable, resolveHost } from "./listen-address.ts";
 import { errorMessage, StartError } from "./start-error.ts";
-import { formatAddress, workerdConfig } from "./workerd-config.ts";
+import { formatAddress, SHARD_UNIQUE_KEY, workerdConfig } from "./workerd-config.ts";
 import { startWorkerd, type Workerd } from "./workerd-process.ts";
 
 const READY_MAX_MS = 15_000;
@@ -22,7 +30,12 @@ const EXIT_FAILURE = 1;
 const STOP_SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 type StopSignal = keyof typeof STOP_SIGNALS;
 
-type Broker = { readonly workerd: Workerd; readonly controlSocketPath: string; readonly port: number };
+type Broker = {
+  readonly workerd: Workerd;
+  readonly controlSocketPath: string;
+  readonly objectsPath: string;
+  readonly port: number;
+};
 
 /** What must be undone at the end, in reverse order; process "exit" runs it, so it is synchronous. */
 const cleanups: (() => void)[] = [];
@@ -47,7 +60,7 @@ async function main(): Promise<void> {
 async function runUntilStopped(broker: Broker, stopRequested: Promise<"stop">): Promise<never> {
   const end = await Promise.race([broker.workerd.exited, stopRequested]);
   if (end !== "stop") throw new StartError(`workerd stopped unexpectedly (${end})`);
-  await drain(broker.controlSocketPath);
+  await drain(broker);
   broker.workerd.kill("SIGTERM");
   // workerd waits for open connections without limit, and its data is safe at any moment
   await Promise.race([broker.workerd.exited, sleep(EXIT_MAX_MS)]);
@@ -78,7 +91,7 @@ async function startBroker(config: HostConfig): Promise<Broker> {
   data.recordWorkerd(workerd.pid, configPath);
   const port = await workerd.listening;
   await Promise.race([healthy(address, port), endedEarly(workerd)]);
-  return { workerd, controlSocketPath, port };
+  return { workerd, controlSocketPath, objectsPath: data.objectsPath, port };
 }
 
 /** Holds workerd's configuration and its control socket, so nobody else may enter (mode 0700). */
@@ -95,7 +108,7 @@ async function openData(config: HostConfig, runDir: string): Promise<DataDirecto
     mkdirSync(objectsPath);
     return { objectsPath, recordWorkerd: () => {}, release: () => {} };
   }
-  const data = await openDataDirectory(config.dataDir, config.shards);
+  const data = await openDataDirectory(config.dataDir, config.namespaces);
   cleanups.push(data.release);
   return data;
 }
@@ -144,12 +157,19 @@ function urlHost(host: string): string {
 }
 
 /** Lets every shard say goodbye to its clients; a broker that cannot is stopped all the same. */
-async function drain(socketPath: string): Promise<void> {
-  const problem = await postDrain(socketPath);
+async function drain({ controlSocketPath, objectsPath }: Broker): Promise<void> {
+  const problem = await postDrain(controlSocketPath, JSON.stringify(objectIds(objectsPath)));
   if (problem !== undefined) process.stderr.write(`duramq: clients were not told of the stop: ${problem}\n`);
 }
 
-function postDrain(socketPath: string): Promise<string | undefined> {
+/** workerd keeps the database of an object in a file of that name. */
+function objectIds(objectsPath: string): string[] {
+  const path = join(objectsPath, SHARD_UNIQUE_KEY);
+  if (!existsSync(path)) return [];
+  return readdirSync(path).flatMap((name) => /^([0-9a-f]+)\.sqlite$/.exec(name)?.[1] ?? []);
+}
+
+function postDrain(socketPath: string, existing: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(DRAIN_MAX_MS);
     const post = request({ socketPath, path: "/drain", method: "POST", signal }, (response) => {
@@ -157,7 +177,7 @@ function postDrain(socketPath: string): Promise<string | undefined> {
       resolve(response.statusCode === 204 ? undefined : `status ${response.statusCode}`);
     });
     post.on("error", (error) => resolve(error.message));
-    post.end();
+    post.end(existing);
   });
 }
 

@@ -3,7 +3,7 @@ export const COMPATIBILITY_DATE = "2026-10-01";
 export const COMPATIBILITY_FLAGS: readonly string[] = ["no_web_socket_compression"];
 
 /** Names workerd's directory of objects inside the data directory: changing it loses all data. */
-const SHARD_UNIQUE_KEY = "duramq-shard";
+export const SHARD_UNIQUE_KEY = "duramq-shard";
 
 export type WorkerdOptions = {
   /** file name of the bundle, relative to the configuration file */

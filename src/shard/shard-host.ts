@@ -3,16 +3,22 @@ import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { Config } from "../config.ts";
 import type { ConnectionAttachment, Effect } from "../core/effect.ts";
 import type { Fault, Input } from "../core/input.ts";
+import type { Batch } from "../core/peers/message.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import type { ShardStorage } from "../core/storage-port.ts";
 import type { ClientSocket } from "./client-socket.ts";
+import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "./peer-codec.ts";
 import { StalledSockets } from "./stalled-sockets.ts";
 
 /** What the host needs of the platform. */
 export interface ShardPlatform {
+  /** Number of the shard in its namespace. */
+  readonly shardIndex: number;
   readonly storage: ShardStorage;
   nowMs(): number;
+  /** Sends a call to another shard of the namespace. */
+  callPeer(to: number, bytes: Uint8Array): Promise<Uint8Array>;
   setAlarm(dueAtMs: number, unconfirmed: boolean): void;
   /** Every socket that may carry a connection, known or not. */
   sockets(): Iterable<ClientSocket>;
@@ -43,6 +49,9 @@ export class ShardHost {
   readonly #overflowing = new Set<ClientSocket>();
   readonly #failures = new Map<string, number>();
   readonly #quarantined = new Set<string>();
+  /** Calls of other shards that wait for an answer. */
+  readonly #calls = new Map<number, { answer(bytes: Uint8Array): void; fail(): void }>();
+  #lastCallId = 0;
   #core: ShardCore;
   #armedAlarmAtMs: number | undefined;
   /** Set while events join those before them. */
@@ -63,12 +72,12 @@ export class ShardHost {
     this.#handle(this.#startInput());
   }
 
-  open(socket: ClientSocket, clientIdHint: string | undefined): void {
+  open(socket: ClientSocket, clientIdHint?: string, assignedClientId?: string): void {
     this.#sockets.set(socket.connectionId, socket);
     this.#handle({
       type: "open",
       connectionId: socket.connectionId,
-      randomClientId: `duramq-${crypto.randomUUID()}`,
+      randomClientId: assignedClientId ?? `duramq-${crypto.randomUUID()}`,
       ...(clientIdHint !== undefined && { clientIdHint }),
     });
   }
@@ -106,6 +115,43 @@ export class ShardHost {
     this.#handle({ type: "drain" });
   }
 
+  /** Another shard calls; the promise fails when a defect made the shard forget the call. */
+  called(bytes: Uint8Array): Promise<Uint8Array> {
+    const decoded = decodeBatch(bytes);
+    if ("refusal" in decoded) return Promise.resolve(encodeAnswer(decoded.refusal));
+    this.#lastCallId += 1;
+    const callId = this.#lastCallId;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(callId, { answer: resolve, fail: () => reject(new Error("The call was lost")) });
+      this.#handleBatch(callId, decoded.batch);
+    });
+  }
+
+  /** An item at which the core fails is left out when the batch is handled again. */
+  #handleBatch(callId: number, batch: Batch): void {
+    const skip = new Set<number>();
+    for (;;) {
+      const input: Input = { type: "called", callId, batch, skip };
+      try {
+        this.#run(this.#core.handle(input, this.#platform.nowMs()));
+        break;
+      } catch (error) {
+        const item = this.#core.peerItemInHand;
+        const call = this.#calls.get(callId);
+        if (call !== undefined) this.#calls.delete(callId);
+        this.#recover(input, error);
+        if (call === undefined || item === undefined || skip.has(item)) {
+          call?.fail();
+          break;
+        }
+        this.#calls.set(callId, call);
+        skip.add(item);
+      }
+    }
+    this.#settleOrJoin();
+    this.#armTimer();
+  }
+
   #receive(socket: ClientSocket, { packets, fault }: Decoded): void {
     this.#handle({
       type: "receive",
@@ -118,6 +164,7 @@ export class ShardHost {
 
   #newCore(): ShardCore {
     return new ShardCore(this.#config.core, {
+      shardIndex: this.#platform.shardIndex,
       storage: this.#platform.storage,
       connections: {
         list: () => this.#attachments(),
@@ -134,6 +181,7 @@ export class ShardHost {
     const [survivor] = this.#attachments();
     return {
       type: "start",
+      seed: crypto.getRandomValues(new Uint32Array(1))[0] as number,
       ...(armedAlarmAtMs !== undefined && { armedAlarmAtMs }),
       ...(survivor !== undefined && { survivingBoot: survivor[1].boot }),
     };
@@ -172,12 +220,14 @@ export class ShardHost {
     for (const effect of effects) {
       if (effect.type === "commit") this.#commit(effect);
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
+      else if (effect.type === "call") this.#call(effect.batch);
+      else if (effect.type === "answer") this.#answer(effect);
       else this.#runForConnection(effect);
     }
   }
 
   /** What fails for one connection ends that one only. */
-  #runForConnection(effect: Exclude<Effect, { type: "commit" | "setAlarm" }>): void {
+  #runForConnection(effect: Exclude<Effect, { type: "commit" | "setAlarm" | "call" | "answer" }>): void {
     const { connectionId } = effect;
     try {
       if (effect.type === "send")
@@ -193,6 +243,28 @@ export class ShardHost {
 
   #deliver({ connectionId, delivery, protocolVersion }: Effect & { type: "deliver" }): void {
     this.#write(connectionId, this.#encoder.encode(delivery, protocolVersion));
+  }
+
+  #call(batch: Batch): void {
+    const { to, lane, stream, sequence } = batch;
+    const head = { lane, stream, sequence };
+    this.#platform.callPeer(to, encodeBatch(batch)).then(
+      (bytes) => this.#answered(to, head, bytes),
+      () => this.#handle({ type: "answered", to, head }),
+    );
+  }
+
+  #answered(to: number, head: Pick<Batch, "lane" | "stream" | "sequence">, bytes: Uint8Array): void {
+    try {
+      this.#handle({ type: "answered", to, head, answer: decodeAnswer(bytes) });
+    } catch {
+      this.#handle({ type: "answered", to, head });
+    }
+  }
+
+  #answer({ callId, answer }: Effect & { type: "answer" }): void {
+    this.#calls.get(callId)?.answer(encodeAnswer(answer));
+    this.#calls.delete(callId);
   }
 
   #setAlarm(dueAtMs: number, unconfirmed: boolean): void {
@@ -324,6 +396,9 @@ export class ShardHost {
     const lost = new Set(this.#core.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
+    // Those who called will call again.
+    for (const call of this.#calls.values()) call.fail();
+    this.#calls.clear();
     if (input.type === "alarm") this.#setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
     this.#replay(this.#startInput());
     for (const connectionId of lost) {

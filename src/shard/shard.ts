@@ -1,20 +1,27 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
-import { parseConfig } from "../config.ts";
+import { configOf } from "../config.ts";
+import { parseShardName, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
 import { SqliteShardStorage } from "../storage/sqlite-shard-storage.ts";
 import { ClientSocket } from "./client-socket.ts";
+import { PeerLinks } from "./peer-links.ts";
+import { PeerSession } from "./peer-session.ts";
 import { ShardHost } from "./shard-host.ts";
 
 /** Close codes that a peer's close event may carry and that cannot be sent (RFC 6455, section 7.4.1). */
 const unsendableCloseCodes: readonly number[] = [1005, 1006, 1015];
 
+/** Set by the Worker, never by a client: the identifier that it made up for a client which sends an empty one. */
+const assignedClientIdHeader = "duramq-assigned-client-id";
+
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
   readonly #config: Config;
   readonly #host: ShardHost;
+  readonly #links: PeerLinks;
   /** Resident sockets, which the runtime does not list. */
   readonly #resident = new Set<ClientSocket>();
   /** The sockets that events have been about since the object woke. */
@@ -22,11 +29,15 @@ export class Shard extends DurableObject<Env> {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.#config = parseConfig(env);
+    const { namespace, index } = placeOf(state);
+    this.#config = configOf(env, namespace) ?? unknownNamespace(namespace);
+    this.#links = new PeerLinks((to) => shardStub(env, this.#config, to));
     if (!this.#config.core.allowsAnonymous) {
       console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
     }
     this.#host = new ShardHost(this.#config, {
+      shardIndex: index,
+      callPeer: (to, bytes) => this.#links.call(to, bytes),
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
       nowMs: () => this.nowMs(),
       setAlarm: (dueAtMs, unconfirmed) => this.#setAlarm(dueAtMs, unconfirmed),
@@ -58,7 +69,11 @@ export class Shard extends DurableObject<Env> {
     server.binaryType = "arraybuffer";
     if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
     else this.#acceptResident(server, socket);
-    this.#host.open(socket, new URL(request.url).searchParams.get("clientId") ?? undefined);
+    this.#host.open(
+      socket,
+      new URL(request.url).searchParams.get("clientId") ?? undefined,
+      request.headers.get(assignedClientIdHeader) ?? undefined,
+    );
     const subprotocol = chooseSubprotocol(request.headers.get("sec-websocket-protocol"));
     return new Response(null, {
       status: 101,
@@ -89,6 +104,16 @@ export class Shard extends DurableObject<Env> {
   /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
   drain(): void {
     this.#host.drain();
+  }
+
+  /** A call of another shard of the namespace. */
+  peer(bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#host.called(bytes);
+  }
+
+  /** For another shard that calls often. */
+  openSession(): PeerSession {
+    return new PeerSession((bytes) => this.#host.called(bytes));
   }
 
   #forget(server: WebSocket): void {
@@ -135,4 +160,14 @@ export class Shard extends DurableObject<Env> {
     this.ctx.abort(reason);
     throw new Error(reason);
   }
+}
+
+function placeOf({ id }: DurableObjectState): { namespace: string; index: number } {
+  const place = id.name === undefined ? undefined : parseShardName(id.name);
+  if (place === undefined) throw new Error("A shard is found by its name only");
+  return place;
+}
+
+function unknownNamespace(namespace: string): never {
+  throw new Error(`There is no namespace ${namespace} in the settings`);
 }

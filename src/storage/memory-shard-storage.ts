@@ -1,5 +1,6 @@
 import type { Publication } from "../core/publication.ts";
 import type {
+  RouteRecord,
   SegmentHead,
   SegmentRecord,
   SessionRecord,
@@ -14,6 +15,7 @@ export class MemoryShardStorage implements ShardStorage {
   readonly #sessions = new Map<string, SessionRecord>();
   readonly #retained = new Map<string, Publication>();
   readonly #segments = new Map<number, SegmentRecord>();
+  readonly #routes = new Map<string, RouteRecord>();
   rowsRead = 0;
   rowsWritten = 0;
 
@@ -56,6 +58,13 @@ export class MemoryShardStorage implements ShardStorage {
     return this.#segments.get(slot);
   }
 
+  *readRoutes(): Iterable<RouteRecord> {
+    for (const route of this.#routes.values()) {
+      this.rowsRead += 1;
+      yield route;
+    }
+  }
+
   commit(writes: WriteSet): void {
     // Everything that can fail happens before anything is changed.
     const shard = writes.shard;
@@ -69,6 +78,10 @@ export class MemoryShardStorage implements ShardStorage {
     for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
     for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
     for (const [slot, segment] of segments) this.#write(this.#segments, slot, segment);
+    for (const { filter, shard, version } of writes.routes) {
+      const route = version && { filter, shard, version };
+      this.#write(this.#routes, `${shard} ${filter}`, route);
+    }
   }
 
   #write<Key, Value>(table: Map<Key, Value>, key: Key, value: Value | undefined): void {

@@ -20,6 +20,16 @@ export const migrations: readonly (readonly string[])[] = [
       slot INTEGER PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, publications BLOB NOT NULL
     )`,
   ],
+  [
+    "ALTER TABLE shard ADD COLUMN layout_epoch INTEGER",
+    "ALTER TABLE shard ADD COLUMN layout_shards INTEGER",
+    "ALTER TABLE shard ADD COLUMN topic_key_levels INTEGER",
+    // Which other shards have subscribers of the topics of this one.
+    `CREATE TABLE route (
+      filter TEXT NOT NULL, shard INTEGER NOT NULL, boot INTEGER NOT NULL, serial INTEGER NOT NULL,
+      PRIMARY KEY (filter, shard)
+    ) WITHOUT ROWID`,
+  ],
 ];
 
 /** How many migrations the database has had; 0 for an empty one. */

@@ -4,6 +4,7 @@
  */
 import { decode, encode } from "@msgpack/msgpack";
 import type { ApplicationMessage, QoS, UserProperty, WillMessage } from "../core/packet.ts";
+import type { Letter } from "../core/peers/message.ts";
 import type { Publication } from "../core/publication.ts";
 import type {
   DeliveryState,
@@ -50,34 +51,38 @@ type TargetTuple = [
   flags: number,
   subscriptionIdentifiers?: Optional<readonly number[]>,
   sharedFilter?: Optional<string>,
+  letter?: Optional<Letter>,
 ];
+
+export type PublicationTuple = [message: MessageTuple, expiresAtMs: Optional<number>];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
 
 const resendFlag = 4;
 
-export function encodePublication({ message, expiresAtMs }: Publication): Uint8Array {
-  return encode([format, toMessageTuple(message), expiresAtMs]);
+export function encodePublication(publication: Publication): Uint8Array {
+  return encode([format, ...toPublicationTuple(publication)]);
 }
 
 export function decodePublication(bytes: Uint8Array): Publication {
-  const [tuple, expiresAtMs] = decodeRecord<[MessageTuple, Optional<number>]>(bytes);
-  const message = fromMessageTuple(tuple);
-  return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
+  return fromPublicationTuple(decodeRecord<PublicationTuple>(bytes));
 }
 
 export function encodePublications(publications: readonly Publication[]): Uint8Array {
-  return encode([
-    format,
-    ...publications.map(({ message, expiresAtMs }) => [toMessageTuple(message), expiresAtMs]),
-  ]);
+  return encode([format, ...publications.map(toPublicationTuple)]);
 }
 
 export function decodePublications(bytes: Uint8Array): Publication[] {
-  return decodeRecord<[MessageTuple, Optional<number>][]>(bytes).map(([tuple, expiresAtMs]) => {
-    const message = fromMessageTuple(tuple);
-    return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
-  });
+  return decodeRecord<PublicationTuple[]>(bytes).map(fromPublicationTuple);
+}
+
+export function toPublicationTuple({ message, expiresAtMs }: Publication): PublicationTuple {
+  return [toMessageTuple(message), expiresAtMs];
+}
+
+export function fromPublicationTuple([tuple, expiresAtMs]: PublicationTuple): Publication {
+  const message = fromMessageTuple(tuple);
+  return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
 }
 
 export function encodeSegmentHead({ messages, deliveryStates }: SegmentHead): Uint8Array {
@@ -248,8 +253,9 @@ export function fromSubscriptionTuple([
 }
 
 function toTargetTuple(target: LogTarget): TargetTuple {
-  const { sessionNumber, ordinal, qos, retain, subscriptionIdentifiers, sharedFilter } = target;
+  const { sessionNumber, ordinal, qos, retain, subscriptionIdentifiers, sharedFilter, letter } = target;
   const flags = qos | (retain ? 4 : 0);
+  if (isSet(letter)) return [sessionNumber, ordinal, flags, null, null, letter];
   if (isSet(sharedFilter)) return [sessionNumber, ordinal, flags, subscriptionIdentifiers, sharedFilter];
   if (isSet(subscriptionIdentifiers)) return [sessionNumber, ordinal, flags, subscriptionIdentifiers];
   return [sessionNumber, ordinal, flags];
@@ -261,13 +267,15 @@ function fromTargetTuple([
   flags,
   subscriptionIdentifiers,
   sharedFilter,
+  letter,
 ]: TargetTuple): LogTarget {
   return {
     sessionNumber,
     ordinal,
-    qos: (flags & 3) as 1 | 2,
+    qos: (flags & 3) as QoS,
     retain: (flags & 4) !== 0,
     ...(isSet(subscriptionIdentifiers) && { subscriptionIdentifiers }),
     ...(isSet(sharedFilter) && { sharedFilter }),
+    ...(isSet(letter) && { letter }),
   };
 }

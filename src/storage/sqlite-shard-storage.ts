@@ -1,5 +1,7 @@
 import type { Publication } from "../core/publication.ts";
 import type {
+  RouteRecord,
+  RouteWrite,
   SegmentHead,
   SegmentRecord,
   SessionRecord,
@@ -43,9 +45,23 @@ export class SqliteShardStorage implements ShardStorage {
   }
 
   readShard(): ShardRecord | undefined {
-    const row = this.#first("SELECT boot, settled_boot FROM shard");
+    const row = this.#first("SELECT * FROM shard");
     if (row === undefined) return undefined;
-    return { boot: Number(row["boot"]), settledBoot: Number(row["settled_boot"]) };
+    const record = { boot: Number(row["boot"]), settledBoot: Number(row["settled_boot"]) };
+    if (row["layout_epoch"] === null) return record;
+    const layout = {
+      epoch: Number(row["layout_epoch"]),
+      shards: Number(row["layout_shards"]),
+      topicKeyLevels: Number(row["topic_key_levels"]),
+    };
+    return { ...record, layout };
+  }
+
+  *readRoutes(): Iterable<RouteRecord> {
+    for (const row of this.#query("SELECT filter, shard, boot, serial FROM route")) {
+      const version = { boot: Number(row["boot"]), serial: Number(row["serial"]) };
+      yield { filter: row["filter"] as string, shard: Number(row["shard"]), version };
+    }
   }
 
   *readSessions(): Iterable<SessionRecord> {
@@ -89,12 +105,29 @@ export class SqliteShardStorage implements ShardStorage {
       for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
       for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
       for (const segment of writes.segments) this.#writeSegment(segment);
+      for (const route of writes.routes) this.#writeRoute(route);
     });
     this.#schemaVersion = migrations.length;
   }
 
-  #writeShard({ boot, settledBoot }: ShardRecord): void {
-    this.#database.run("INSERT OR REPLACE INTO shard VALUES (1, ?, ?)", boot, settledBoot);
+  #writeShard({ boot, settledBoot, layout }: ShardRecord): void {
+    this.#database.run(
+      "INSERT OR REPLACE INTO shard VALUES (1, ?, ?, ?, ?, ?)",
+      boot,
+      settledBoot,
+      layout?.epoch ?? null,
+      layout?.shards ?? null,
+      layout?.topicKeyLevels ?? null,
+    );
+  }
+
+  #writeRoute({ filter, shard, version }: RouteWrite): void {
+    if (version === undefined) {
+      this.#database.run("DELETE FROM route WHERE filter = ? AND shard = ?", filter, shard);
+      return;
+    }
+    const { boot, serial } = version;
+    this.#database.run("INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?)", filter, shard, boot, serial);
   }
 
   #writeSession(clientId: string, record: SessionRecord | undefined): void {

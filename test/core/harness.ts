@@ -1,19 +1,23 @@
 /**
- * Runs a ShardCore as the shard's host does, but without sockets: effects are carried out on storage in memory, and
- * the test holds the clock, the timer and the alarm.
+ * Runs the shards of a namespace as their hosts do, but without sockets: effects are carried out on storage in memory,
+ * and the test holds the clock, the timers, the alarms and what happens to calls between shards. `SHARDS` in the
+ * environment says how many there are where a test does not.
  */
 import { encodePacket, isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
-import type { CloseCode, Effect } from "../../src/core/effect.ts";
+import type { CloseCode } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import { defaultLimits } from "../../src/core/limits.ts";
-import { Placement } from "../../src/core/placement.ts";
 import type { ClientPacket, Delivery, ProtocolVersion, ServerPacket } from "../../src/core/packet.ts";
-import { ShardCore } from "../../src/core/shard-core.ts";
+import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
+import { Placement } from "../../src/core/placement.ts";
+import type { ShardCore } from "../../src/core/shard-core.ts";
 import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
-import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
+import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "../../src/shard/peer-codec.ts";
 import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
+import type { AlarmWrite, World } from "./simulated-shard.ts";
+import { SimulatedShard } from "./simulated-shard.ts";
 
 /** What a client is sent: a packet, or a PUBLISH as the core describes it. */
 export type Received = ServerPacket | ReceivedPublish;
@@ -29,14 +33,26 @@ export interface Peer {
   onLost?(): void;
 }
 
+/** A call between two shards, under way. */
+export interface Call {
+  readonly batch: Batch;
+  /** The other shard gets it now; what it answers comes back by itself, unless `isDeaf`. */
+  arrive(options?: { readonly isDeaf?: boolean }): void;
+  /** The caller is told that the call failed. */
+  fail(): void;
+}
+
 export interface HarnessOptions {
   readonly allowsAnonymous?: boolean;
   readonly authenticationMethods?: CoreConfig["authenticationMethods"];
   readonly limits?: Partial<Limits>;
   readonly flushesPerSecMax?: number;
+  readonly shards?: number;
   readonly storage?: ShardStorage;
   /** Opens the storage again, for the next life of the shard. */
   readonly reopen?: () => ShardStorage;
+  /** What happens to calls between shards; by default they arrive with the next turn. */
+  readonly transport?: (call: Call) => void;
 }
 
 export interface ReceiveOptions {
@@ -44,38 +60,41 @@ export interface ReceiveOptions {
   readonly unfinished?: boolean;
 }
 
-/** Cloudflare's limit for what `serializeAttachment` takes. */
-const attachmentBytesMax = 16_384;
 const stepsMax = 100_000;
+const shardsByDefault = Number(process.env["SHARDS"] ?? "1");
+/** The tests use as many wildcards as they like. */
+const limitsOfTests: Partial<Limits> = { subscriptionsOnAllShardsMax: 1_000_000 };
 
-export class Harness {
+export class Harness implements World {
   nowMs = 1_800_000_000_000;
-  storage: ShardStorage;
-  alarmAtMs: number | undefined;
-  /** All calls of setAlarm, each billed as a row. */
-  readonly alarmWrites: { readonly atMs: number; readonly dueAtMs: number; readonly unconfirmed: boolean }[] =
-    [];
-  readonly commits: WriteSet[] = [];
+  readonly shards: readonly SimulatedShard[];
+  readonly placement: Placement;
   /** What was done in which order: "commit", "send CLIENT TYPE", "close". */
   readonly trace: string[] = [];
   readonly fullSockets = new Set<string>();
   readonly quarantined = new Set<string>();
   /** What passed through the sockets, as the host counts it. */
   readonly traffic = { bytesReceived: 0, bytesSent: 0 };
+  /** Calls between shards so far. */
+  callCount = 0;
   readonly #config: CoreConfig;
-  readonly #reopen: () => ShardStorage;
-  readonly #peers = new Map<string, Peer>();
-  readonly #attachments = new Map<string, Uint8Array>();
-  #core: ShardCore | undefined;
-  #pending: Input[] = [];
+  readonly #transport: (call: Call) => void;
+  /** Sockets that have said nothing from which their shard follows. */
+  readonly #unplaced = new Map<string, { readonly peer: Peer; readonly clientIdHint: string | undefined }>();
+  readonly #shardOf = new Map<string, SimulatedShard>();
+  readonly #answers = new Map<number, (answer: BatchAnswer) => void>();
+  #pending: (() => void)[] = [];
   #isJoining = false;
   #opened = 0;
-  #timerDueAtMs: number | undefined;
+  #calls = 0;
 
   constructor(options: HarnessOptions = {}) {
+    const shards = options.storage === undefined ? (options.shards ?? shardsByDefault) : 1;
+    this.placement = new Placement({ epoch: 1, shards, topicKeyLevels: 2 });
+    this.#transport = options.transport ?? ((call) => this.soon(() => call.arrive()));
     this.#config = {
-      placement: new Placement({ epoch: 1, shards: 1, topicKeyLevels: 2 }),
-      limits: { ...defaultLimits, ...options.limits },
+      placement: this.placement,
+      limits: { ...defaultLimits, ...limitsOfTests, ...options.limits },
       flushesPerSecMax: options.flushesPerSecMax ?? Infinity,
       allowsAnonymous: options.allowsAnonymous ?? true,
       publishSizeBytes,
@@ -84,14 +103,39 @@ export class Harness {
       authenticationMethods: options.authenticationMethods ?? new Map(),
       version: "test",
     };
-    this.storage = options.storage ?? new MemoryShardStorage();
-    this.#reopen = options.reopen ?? (() => this.storage);
+    this.shards = Array.from({ length: shards }, (_, index) => {
+      const storage = options.storage ?? new MemoryShardStorage();
+      return new SimulatedShard(index, this.#config, this, storage, options.reopen ?? (() => storage));
+    });
   }
 
-  /** The shard of the present life. The object is constructed when something happens to it, not before. */
+  /** The first shard, which is the only one in most tests. */
+  get first(): SimulatedShard {
+    return this.shards[0] as SimulatedShard;
+  }
+
   get core(): ShardCore {
-    if (this.#core === undefined) this.#start();
-    return this.#core as ShardCore;
+    return this.first.core;
+  }
+
+  get storage(): ShardStorage {
+    return this.first.storage;
+  }
+
+  get alarmAtMs(): number | undefined {
+    return this.first.alarmAtMs;
+  }
+
+  set alarmAtMs(alarmAtMs: number | undefined) {
+    this.first.alarmAtMs = alarmAtMs;
+  }
+
+  get alarmWrites(): AlarmWrite[] {
+    return this.first.alarmWrites;
+  }
+
+  get commits(): WriteSet[] {
+    return this.first.commits;
   }
 
   get limits(): Limits {
@@ -99,54 +143,52 @@ export class Harness {
   }
 
   get openConnectionIds(): string[] {
-    return [...this.#peers.keys()];
+    return [...this.#unplaced.keys(), ...this.shards.flatMap(({ connectionIds }) => connectionIds)];
   }
 
-  /** Rows billed so far: those of the storage and one for each time the alarm was set. */
   get rowsWritten(): number {
-    return this.storage.rowsWritten + this.alarmWrites.length;
+    return this.shards.reduce((sum, shard) => sum + shard.rowsWritten, 0);
   }
 
   /** A new WebSocket; returns its connection. */
   open(peer: Peer, clientIdHint?: string): string {
     this.#opened += 1;
     const connectionId = `connection-${this.#opened}`;
-    this.#peers.set(connectionId, peer);
-    this.event({
-      type: "open",
-      connectionId,
-      randomClientId: `random-${this.#opened}`,
-      ...(clientIdHint !== undefined && { clientIdHint }),
-    });
+    this.#unplaced.set(connectionId, { peer, clientIdHint });
+    if (this.shards.length === 1) this.#place(connectionId, this.first);
+    else if (clientIdHint !== undefined) this.#place(connectionId, this.shardOfClient(clientIdHint));
     return connectionId;
   }
 
   /** One WebSocket message. */
   receive(connectionId: string, packets: readonly ClientPacket[], options: ReceiveOptions = {}): void {
-    if (!this.#peers.has(connectionId)) return;
     const { fault, unfinished = false } = options;
-    this.event({
-      type: "receive",
-      connectionId,
-      packets,
-      unfinished,
-      ...(fault !== undefined && { fault }),
-    });
+    this.#placeByPacket(connectionId, packets[0], fault !== undefined);
+    const shard = this.#shardOf.get(connectionId);
+    if (shard?.has(connectionId) !== true) return;
+    const input = { type: "receive", connectionId, packets, unfinished } as const;
+    this.#event(shard, fault === undefined ? input : { ...input, fault });
   }
 
   /** The client's answer to what it is being sent: it comes with the next turn. */
   receiveNext(connectionId: string, packet: ClientPacket): void {
-    this.#pending.push({ type: "receive", connectionId, packets: [packet], unfinished: false });
+    this.soon(() => {
+      const shard = this.#shardOf.get(connectionId);
+      if (shard?.has(connectionId) !== true) return;
+      shard.handle({ type: "receive", connectionId, packets: [packet], unfinished: false });
+    });
   }
 
   /** The WebSocket is gone. */
   lose(connectionId: string): void {
-    if (!this.#peers.delete(connectionId)) return;
-    this.event({ type: "closed", connectionId });
-    this.#attachments.delete(connectionId);
+    this.#unplaced.delete(connectionId);
+    const shard = this.#shardOf.get(connectionId);
+    if (shard?.drop(connectionId) !== true) return;
+    this.#event(shard, { type: "closed", connectionId });
+    shard.forget(connectionId);
   }
 
-  /** The events of `work` come in one turn of the event loop: the shard settles once, after all of them. */
+  /** The events of `work` come in one turn of the event loop: the shards settle once, after all of them. */
   joined(work: () => void): void {
     this.hold();
     try {
@@ -167,18 +209,23 @@ export class Harness {
     this.#endTurn();
   }
 
-  /** Moves the clock, and lets the timer and the alarm come when they are due. */
+  /** Does something with the next turn. */
+  soon(work: () => void): void {
+    this.#pending.push(work);
+  }
+
+  /** Moves the clock, and lets timers and alarms come when they are due. */
   advance(ms: number): void {
     const untilMs = this.nowMs + ms;
     for (let step = 0; ; step += 1) {
-      if (step > stepsMax) throw new Error("the timer or the alarm comes again and again");
-      const timerAtMs = this.#timerDueAtMs ?? Infinity;
-      const alarmAtMs = this.alarmAtMs ?? Infinity;
-      const nextAtMs = Math.min(timerAtMs, alarmAtMs);
-      if (nextAtMs > untilMs) break;
-      this.nowMs = Math.max(this.nowMs, nextAtMs);
-      if (timerAtMs <= alarmAtMs) this.event({ type: "timer" });
-      else this.fireAlarm();
+      if (step > stepsMax) throw new Error("the timers or the alarms come again and again");
+      const next = this.#nextDue();
+      if (next === undefined || next.dueAtMs > untilMs) break;
+      this.nowMs = Math.max(this.nowMs, next.dueAtMs);
+      if (next.isAlarm) next.shard.fireAlarm();
+      else next.shard.handle({ type: "timer" });
+      if (this.#isJoining) next.shard.noteTimer();
+      else this.#endTurn();
     }
     this.nowMs = untilMs;
   }
@@ -189,159 +236,137 @@ export class Harness {
   }
 
   fireAlarm(): void {
-    this.alarmAtMs = undefined;
-    this.event({ type: "alarm" });
+    this.first.fireAlarm();
+    this.#endTurn();
   }
 
   get isAwake(): boolean {
-    return this.#timerDueAtMs !== undefined;
+    return this.shards.some(({ timerDueAtMs }) => timerDueAtMs !== undefined);
   }
 
-  /** Hibernation: memory goes, sockets stay. A pending timer would keep the object awake. */
+  /** Hibernation: memory goes, sockets stay. */
   evict(): void {
-    if (this.isAwake) throw new Error("a timer keeps the shard awake");
-    this.#restart();
+    for (const shard of this.shards) shard.evict();
   }
 
-  /** The object is gone with its sockets, and nobody has been told. */
+  /** All objects are gone with their sockets, as in a deploy, and nobody has been told. */
   reset(): void {
-    const peers = [...this.#peers.values()];
     this.#pending = [];
     this.#isJoining = false;
-    this.#peers.clear();
-    this.#attachments.clear();
-    this.#restart();
+    const peers = [...this.#unplaced.values()].map(({ peer }) => peer);
+    this.#unplaced.clear();
+    for (const shard of this.shards) peers.push(...shard.reset());
     for (const peer of peers) peer.onLost?.();
+  }
+
+  /** One object is gone with its sockets. */
+  resetShard(index: number): void {
+    for (const peer of (this.shards[index] as SimulatedShard).reset()) peer.onLost?.();
   }
 
   /** SIGTERM, and the next start. */
   drain(): void {
-    this.event({ type: "drain" });
+    for (const shard of this.shards) shard.handle({ type: "drain" });
+    this.#endTurn();
     this.reset();
   }
 
   event(input: Input): void {
-    this.#run(this.core.handle(input, this.nowMs));
-    if (this.#isJoining) this.#noteTimer();
-    else this.#endTurn();
+    this.#event(this.first, input);
   }
 
-  #restart(): void {
-    this.storage = this.#reopen();
-    this.#core = undefined;
-    this.#timerDueAtMs = undefined;
+  shardOfClient(clientId: string): SimulatedShard {
+    return this.shards[this.placement.sessionShard(clientId)] as SimulatedShard;
   }
 
-  #start(): void {
-    this.#core = this.#newCore();
-    const { alarmAtMs } = this;
-    const [survivor] = this.#attachments.values();
-    const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
-    const effects = this.#core.handle(
-      {
-        type: "start",
-        ...(survivingBoot !== undefined && { survivingBoot }),
-        ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
-      },
-      this.nowMs,
-    );
-    this.#run(effects);
+  onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void {
+    peer.onClosed(code, reason);
+    this.soon(() => this.#shardOf.get(connectionId)?.handle({ type: "closed", connectionId }));
   }
 
-  #newCore(): ShardCore {
-    const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
-    const attachments = this.#attachments;
-    return new ShardCore(this.#config, {
-      storage: this.storage,
-      connections: {
-        *list() {
-          for (const connectionId of attachments.keys()) {
-            const attachment = read(connectionId);
-            if (attachment !== undefined) yield [connectionId, attachment] as const;
-          }
-        },
-        read,
-      },
-      traffic: this.traffic,
-      sockets: { isFull: (connectionId) => this.fullSockets.has(connectionId) },
-      quarantined: this.quarantined,
+  onCall(batch: Batch): void {
+    this.callCount += 1;
+    const bytes = encodeBatch(batch);
+    const { from, to, lane, stream, sequence } = batch;
+    const tell = (answer?: BatchAnswer): void => {
+      const input = { type: "answered", to, head: { lane, stream, sequence } } as const;
+      this.soon(() => this.shards[from]?.handle(answer === undefined ? input : { ...input, answer }));
+    };
+    this.#transport({
+      batch,
+      arrive: ({ isDeaf = false } = {}) => this.#arrive(to, bytes, isDeaf ? undefined : tell),
+      fail: () => tell(),
     });
   }
 
-  /** Settles, and goes on as long as clients have something to answer. */
+  onAnswer(callId: number, answer: BatchAnswer): void {
+    this.#answers.get(callId)?.(decodeAnswer(encodeAnswer(answer)));
+    this.#answers.delete(callId);
+  }
+
+  #arrive(to: number, bytes: Uint8Array, tell: ((answer: BatchAnswer) => void) | undefined): void {
+    this.#calls += 1;
+    const callId = this.#calls;
+    const decoded = decodeBatch(bytes);
+    if ("refusal" in decoded) {
+      tell?.(decoded.refusal);
+      return;
+    }
+    if (tell !== undefined) this.#answers.set(callId, tell);
+    this.shards[to]?.handle({ type: "called", callId, batch: decoded.batch });
+  }
+
+  #event(shard: SimulatedShard, input: Input): void {
+    shard.handle(input);
+    if (this.#isJoining) shard.noteTimer();
+    else this.#endTurn();
+  }
+
+  /** As the Worker does: by the Client Identifier of CONNECT, else anywhere. */
+  #placeByPacket(connectionId: string, packet: ClientPacket | undefined, isFault: boolean): void {
+    if (!this.#unplaced.has(connectionId)) return;
+    if (packet === undefined && !isFault) return;
+    const isNamed = packet?.type === "connect" && packet.clientId !== "";
+    const clientId = isNamed ? packet.clientId : randomClientId(connectionId);
+    this.#place(connectionId, this.shardOfClient(clientId));
+  }
+
+  #place(connectionId: string, shard: SimulatedShard): void {
+    const socket = this.#unplaced.get(connectionId);
+    if (socket === undefined) return;
+    const { peer, clientIdHint } = socket;
+    this.#unplaced.delete(connectionId);
+    this.#shardOf.set(connectionId, shard);
+    shard.accept(connectionId, peer);
+    const input = { type: "open", connectionId, randomClientId: randomClientId(connectionId) } as const;
+    this.#event(shard, clientIdHint === undefined ? input : { ...input, clientIdHint });
+  }
+
+  #nextDue(): { shard: SimulatedShard; dueAtMs: number; isAlarm: boolean } | undefined {
+    let next: { shard: SimulatedShard; dueAtMs: number; isAlarm: boolean } | undefined;
+    for (const shard of this.shards) {
+      const { timerDueAtMs = Infinity, alarmAtMs = Infinity } = shard;
+      const dueAtMs = Math.min(timerDueAtMs, alarmAtMs);
+      if (dueAtMs >= (next?.dueAtMs ?? Infinity)) continue;
+      next = { shard, dueAtMs, isAlarm: alarmAtMs < timerDueAtMs };
+    }
+    return next;
+  }
+
+  /** Settles, and goes on as long as clients or other shards have something to answer. */
   #endTurn(): void {
     for (let step = 0; ; step += 1) {
-      if (step > stepsMax) throw new Error("the clients and the shard never come to rest");
-      this.#run(this.core.handle({ type: "settle" }, this.nowMs));
+      if (step > stepsMax) throw new Error("the clients and the shards never come to rest");
+      for (const shard of this.shards) if (shard.isConstructed) shard.handle({ type: "settle" });
       if (this.#pending.length === 0) break;
-      const inputs = this.#pending;
+      const pending = this.#pending;
       this.#pending = [];
-      for (const input of inputs) {
-        const isGone = input.type === "receive" && !this.#peers.has(input.connectionId);
-        if (!isGone) this.#run(this.core.handle(input, this.nowMs));
-      }
+      for (const work of pending) work();
     }
-    this.#noteTimer();
+    for (const shard of this.shards) shard.noteTimer();
   }
+}
 
-  #noteTimer(): void {
-    this.#timerDueAtMs = this.core.timerDueAtMs;
-  }
-
-  #run(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#carryOut(effect);
-  }
-
-  #carryOut(effect: Effect): void {
-    switch (effect.type) {
-      case "send":
-        return this.#send(effect.connectionId, effect.packet, effect.protocolVersion);
-      case "deliver":
-        return this.#send(
-          effect.connectionId,
-          { type: "publish", ...effect.delivery },
-          effect.protocolVersion,
-        );
-      case "close":
-        return this.#close(effect);
-      case "attach":
-        return this.#attach(effect);
-      case "commit":
-        this.commits.push(effect.writes);
-        this.trace.push("commit");
-        this.storage.commit(effect.writes);
-        return this.#run(effect.effects);
-      case "setAlarm": {
-        const { dueAtMs, unconfirmed } = effect;
-        this.alarmWrites.push({ atMs: this.nowMs, dueAtMs, unconfirmed });
-        this.alarmAtMs = dueAtMs;
-        return;
-      }
-    }
-  }
-
-  #send(connectionId: string, packet: Received, protocolVersion: ProtocolVersion): void {
-    const peer = this.#peers.get(connectionId);
-    if (peer === undefined) return;
-    this.trace.push(`${packet.type} to ${connectionId}`);
-    peer.onReceived(packet, protocolVersion);
-  }
-
-  /** The peer answers the close with its own. */
-  #close({ connectionId, code, reason }: Effect & { type: "close" }): void {
-    const peer = this.#peers.get(connectionId);
-    if (peer === undefined) return;
-    this.trace.push(`close ${connectionId}`);
-    this.#peers.delete(connectionId);
-    this.#attachments.delete(connectionId);
-    peer.onClosed(code, reason);
-    this.#pending.push({ type: "closed", connectionId });
-  }
-
-  #attach({ connectionId, attachment }: Effect & { type: "attach" }): void {
-    if (!this.#peers.has(connectionId)) return;
-    const bytes = encodeAttachment(connectionId, attachment);
-    if (bytes.length > attachmentBytesMax) throw new Error(`an attachment of ${bytes.length} bytes`);
-    this.#attachments.set(connectionId, bytes);
-  }
+function randomClientId(connectionId: string): string {
+  return `random-${connectionId.slice("connection-".length)}`;
 }

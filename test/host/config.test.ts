@@ -18,7 +18,14 @@ const DEFAULTS = {
 
 function configOf(args: readonly string[], environment: Record<string, string> = {}) {
   const command = parseCommand(args, environment);
-  return command.kind === "start" ? command.config : undefined;
+  if (command.kind !== "start") return undefined;
+  const { namespaces: _, ...config } = command.config;
+  return config;
+}
+
+function namespacesOf(environment: Record<string, string>) {
+  const command = parseCommand([], environment);
+  return command.kind === "start" ? command.config.namespaces : [];
 }
 
 describe("settings", () => {
@@ -27,24 +34,24 @@ describe("settings", () => {
   });
 
   test("come from flags, in both forms", () => {
-    const variables = { ...VARIABLES, SOCKETS: "resident" };
-    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 1, sockets: "resident", variables };
-    const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "1", "--sockets", "resident"];
+    const variables = { ...VARIABLES, SHARDS: "4", SOCKETS: "resident" };
+    const expected = { port: 1, host: "::1", dataDir: "/d", shards: 4, sockets: "resident", variables };
+    const spaced = ["--port", "1", "--host", "::1", "--data", "/d", "--shards", "4", "--sockets", "resident"];
     expect(configOf(spaced)).toEqual(expected);
-    expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=1", "--sockets=resident"])).toEqual(
+    expect(configOf(["--port=1", "--host=::1", "--data=/d", "--shards=4", "--sockets=resident"])).toEqual(
       expected,
     );
   });
 
   test("come from the environment", () => {
-    const environment = { PORT: "0", HOST: "localhost", DATA_DIR: "d", SHARDS: "1", SOCKETS: "resident" };
+    const environment = { PORT: "0", HOST: "localhost", DATA_DIR: "d", SHARDS: "1024", SOCKETS: "resident" };
     expect(configOf([], environment)).toEqual({
       port: 0,
       host: "localhost",
       dataDir: "d",
-      shards: 1,
+      shards: 1024,
       sockets: "resident",
-      variables: { ...VARIABLES, SOCKETS: "resident" },
+      variables: { ...VARIABLES, SHARDS: "1024", SOCKETS: "resident" },
     });
   });
 
@@ -74,6 +81,38 @@ describe("settings", () => {
   });
 });
 
+describe("namespaces", () => {
+  const NAMESPACES = '{"plant-a": {"SHARDS": "4"}}';
+
+  test("are passed on to the Worker as they stand", () => {
+    expect(configOf([], { NAMESPACES })?.variables).toEqual({ ...VARIABLES, NAMESPACES });
+  });
+
+  test("have the settings that the Worker will find", () => {
+    const found = namespacesOf({ NAMESPACES, SHARDS: "2" });
+    expect(found.map((config) => [config.namespace, config.core.placement.layout.shards])).toEqual([
+      ["default", 2],
+      ["plant-a", 4],
+    ]);
+  });
+
+  test.each([
+    [{ JURISDICTION: "eu" }, "JURISDICTION works on Cloudflare only"],
+    [
+      { NAMESPACES: '{"plant-a": {"JURISDICTION": "eu"}}' },
+      "NAMESPACES.plant-a.JURISDICTION works on Cloudflare only",
+    ],
+    [{ NAMESPACES: "plant-a" }, "NAMESPACES must be a JSON object"],
+    [{ NAMESPACES: '{"plant-a": {"SHARDS": "0"}}' }, "NAMESPACES.plant-a.SHARDS must be a whole number"],
+  ])("%j stops the start", (environment, message) => {
+    expect(() => parseCommand([], environment as Record<string, string>)).toThrow(message);
+  });
+
+  test("may have a location hint, which changes nothing here", () => {
+    expect(namespacesOf({ LOCATION_HINT: "weur" })[0]?.location).toEqual({ type: "hint", hint: "weur" });
+  });
+});
+
 describe("anonymous access", () => {
   test.each(["127.0.0.1", "127.8.0.1", "::1", "localhost"])("is open on the loopback address %s", (host) => {
     expect(configOf(["--host", host])?.variables["ANONYMOUS"]).toBe("true");
@@ -97,8 +136,8 @@ describe("a refusal names the setting", () => {
     [["--port=-1"], {}, '--port: "-1" is not a whole number from 0 to 65535'],
     [["--port=1e3"], {}, '--port: "1e3" is not a whole number from 0 to 65535'],
     [[], { PORT: "80 " }, 'PORT: "80 " is not a whole number from 0 to 65535'],
-    [["--shards=0"], {}, '--shards: "0" is not 1'],
-    [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not 1'],
+    [["--shards=0"], {}, '--shards: "0" is not a whole number from 1 to 1024'],
+    [[], { SHARDS: "1025" }, 'SHARDS: "1025" is not a whole number from 1 to 1024'],
     [["--sockets=plain"], {}, '--sockets: "plain" is not one of hibernating, resident'],
     [[], { RECEIVE_MAXIMUM: "0" }, "RECEIVE_MAXIMUM must be a whole number from 1 to 500"],
     [["--host="], {}, "--host: must not be empty"],

@@ -1,11 +1,14 @@
 /** Arbitrary stored records; optional fields are absent in some cases, never undefined. */
 import fc from "fast-check";
 import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
+import type { Letter, Origin } from "../../src/core/peers/message.ts";
+import type { Layout } from "../../src/core/placement.ts";
 import type { Publication } from "../../src/core/publication.ts";
 import type {
   DeliveryState,
   InflightRecord,
   LogTarget,
+  RouteRecord,
   SegmentRecord,
   SessionRecord,
   ShardRecord,
@@ -96,7 +99,29 @@ const deliveryState = record<DeliveryState>(
   ["dupThrough"],
 );
 
-export const shardRecord = record<ShardRecord>({ boot: count, settledBoot: count });
+const layout = record<Layout>({ epoch: count, shards: count, topicKeyLevels: count });
+
+export const shardRecord = record<ShardRecord>({ boot: count, settledBoot: count, layout }, ["layout"]);
+
+const routeVersion = record({ boot: count, serial: count });
+const shardIndex = fc.nat(1023);
+
+export const routeRecord = record<RouteRecord>({ filter: text, shard: shardIndex, version: routeVersion });
+
+const origin = record<Origin>({ shard: shardIndex, sequence: count });
+
+const letter: fc.Arbitrary<Letter> = fc.oneof(
+  record({ type: fc.constant("publish" as const), publisherClientId: text }),
+  record({ type: fc.constant("handOver" as const), sharedFilter: text, origin }),
+  record({ type: fc.constant("removeRoute" as const), version: routeVersion }),
+  record({ type: fc.constant("deliver" as const), publisherClientId: text, origin }),
+  record({
+    type: fc.constant("deliverShared" as const),
+    sharedFilter: text,
+    queues: fc.boolean(),
+    tried: fc.array(shardIndex, { maxLength: 3 }),
+  }),
+);
 
 export const sessionRecord = record<SessionRecord>(
   {
@@ -115,7 +140,15 @@ export const sessionRecord = record<SessionRecord>(
   ["detachedAtMs", "willDueAtMs", "will"],
 );
 
-const target = record<LogTarget>(
+const keptTarget = record<LogTarget>({
+  sessionNumber: fc.integer({ min: -5000, max: -1 }),
+  ordinal: count,
+  qos,
+  retain: fc.boolean(),
+  letter,
+});
+
+const sessionTarget = record<Omit<LogTarget, "letter">>(
   {
     sessionNumber: count,
     ordinal: count,
@@ -127,12 +160,14 @@ const target = record<LogTarget>(
   ["subscriptionIdentifiers", "sharedFilter"],
 );
 
+const target: fc.Arbitrary<LogTarget> = fc.oneof(sessionTarget, keptTarget);
+
 export const segmentRecord: fc.Arbitrary<SegmentRecord> = fc
   .tuple(
     fc.integer({ min: 1, max: 9 }),
     count,
     fc.array(fc.tuple(publication, fc.nat(2_000_000), fc.array(target, { maxLength: 3 })), { maxLength: 3 }),
-    fc.array(fc.tuple(count, deliveryState), { maxLength: 2 }),
+    fc.array(fc.tuple(fc.maxSafeInteger(), deliveryState), { maxLength: 2 }),
   )
   .map(([slot, seq, messages, deliveryStates]) => ({
     slot,

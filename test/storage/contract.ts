@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Publication } from "../../src/core/publication.ts";
 import type {
+  RouteWrite,
   SegmentHead,
   SegmentRecord,
   SessionRecord,
@@ -10,7 +11,7 @@ import type {
   WriteSet,
 } from "../../src/core/storage-port.ts";
 import { emptyWriteSet } from "../../src/core/storage-port.ts";
-import { publication, segmentRecord, sessionRecord, shardRecord } from "./arbitrary-records.ts";
+import { publication, routeRecord, segmentRecord, sessionRecord, shardRecord } from "./arbitrary-records.ts";
 
 export interface OpenStorage {
   readonly storage: ShardStorage;
@@ -91,6 +92,26 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
         storage.commit(writing({ sessions: [{ ...second, clientId }], retained: [{ ...newer, message }] }));
         expect([...reopen().readSessions()]).toStrictEqual([{ ...second, clientId }]);
         expect(reopen().readRetained(topicNameOf(older))).toStrictEqual({ ...newer, message });
+      }),
+      runs,
+    );
+  });
+
+  test("routes, until they are deleted", () => {
+    const distinct = fc.uniqueArray(routeRecord, {
+      selector: ({ filter, shard }) => `${shard} ${filter}`,
+      minLength: 1,
+      maxLength: 5,
+    });
+    fc.assert(
+      fc.property(distinct, (routes) => {
+        const { storage, reopen } = makeStorage();
+        storage.commit(writing({ routes }));
+        const inOrder = (found: Iterable<unknown>): string[] => Array.from(found, (one) => JSON.stringify(one)).sort();
+        const [gone, ...others] = routes as [RouteWrite, ...RouteWrite[]];
+        expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(routes));
+        storage.commit(writing({ routes: [{ ...gone, version: undefined }] }));
+        expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(others));
       }),
       runs,
     );
@@ -230,6 +251,7 @@ function countsRows(makeStorage: () => OpenStorage): void {
     expect(rowsOf(writing({ sessions: [session] }))).toBe(1);
     expect(rowsOf(writing({ retained: [message] }))).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }))).toBe(1);
+    expect(rowsOf(writing({ routes: [route] }))).toBe(1);
     expect(rowsOf(writing({ sessions: [session], retained: [message], segments: [segment] }))).toBe(3);
   });
 
@@ -247,18 +269,24 @@ function countsRows(makeStorage: () => OpenStorage): void {
     const retained = new Map([[topicNameOf(message), undefined]]);
     expect(rowsOf({ ...emptyWriteSet(), sessions }, all)).toBe(1);
     expect(rowsOf({ ...emptyWriteSet(), retained }, all)).toBe(1);
-    expect(rowsOf({ ...emptyWriteSet(), sessions, retained })).toBe(0);
+    const routes = [{ ...route, version: undefined }];
+    expect(rowsOf(writing({ routes }), writing({ routes: [route] }))).toBe(1);
+    expect(rowsOf({ ...emptyWriteSet(), sessions, retained, routes })).toBe(0);
   });
 }
+
+const route = { filter: "a/#", shard: 3, version: { boot: 1, serial: 5 } };
 
 interface Records {
   readonly sessions?: readonly SessionRecord[];
   readonly retained?: readonly Publication[];
   readonly segments?: SegmentRecord[];
+  readonly routes?: readonly RouteWrite[];
 }
 
-function writing({ sessions = [], retained = [], segments = [] }: Records): WriteSet {
+function writing({ sessions = [], retained = [], segments = [], routes = [] }: Records): WriteSet {
   return {
+    routes,
     sessions: new Map(sessions.map((record) => [record.clientId, record])),
     retained: new Map(retained.map((one) => [topicNameOf(one), one])),
     segments,

@@ -117,11 +117,37 @@ describe("refusal", () => {
   });
 
   test("of another number of shards than the data was made with", async () => {
+    const broker = await start({ shards: 2 });
+    await broker.stop();
+    const line = await refusalOf(["--port=0", "--data", broker.dataDir]);
+    expect(line).toBe(
+      `duramq: --shards (SHARDS): the data in ${broker.dataDir} was made with 2, it cannot be opened with 1`,
+    );
+  });
+
+  test("of another layout of topics than the data was made with", async () => {
+    const broker = await start();
+    await broker.stop();
+    const line = await refusalOf(["--port=0", "--data", broker.dataDir], { TOPIC_KEY_LEVELS: "3" });
+    expect(line).toMatch(/^duramq: TOPIC_KEY_LEVELS: the data in .* was made with 2, .* with 3$/);
+  });
+
+  test("of data of an earlier release that was made with another number of shards", async () => {
     const broker = await start();
     await broker.stop();
     writeFileSync(join(broker.dataDir, "layout.json"), '{"format":1,"shards":2}');
     const line = await refusalOf(["--port=0", "--data", broker.dataDir]);
     expect(line).toMatch(/^duramq: --shards \(SHARDS\): the data in .* was made with 2, /);
+  });
+
+  test("of a jurisdiction, which workerd does not know", async () => {
+    const line = await refusalOf(["--data=:memory:"], { JURISDICTION: "eu" });
+    expect(line).toBe("duramq: JURISDICTION works on Cloudflare only");
+  });
+
+  test("of namespaces that cannot be read", async () => {
+    const line = await refusalOf(["--data=:memory:"], { NAMESPACES: '{"a": {"SHARDS": "none"}}' });
+    expect(line).toBe("duramq: NAMESPACES.a.SHARDS must be a whole number from 1 to 1024");
   });
 
   test("of a second broker on the same data", async () => {

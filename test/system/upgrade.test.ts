@@ -92,6 +92,15 @@ describe("The HTTP side", () => {
     }
   });
 
+  test("takes no assigned Client Identifier from a header of the client", async () => {
+    const headers = { "duramq-assigned-client-id": "stolen" };
+    const client = await RawClient.open(broker.url, { webSocket: { headers } });
+    client.send({ cmd: "connect", protocolVersion: 5, clientId: "", clean: true, keepalive: 60 });
+    const { reasonCode, properties } = await client.expectNext("connack");
+    expect(reasonCode).toBe(0);
+    expect(properties?.assignedClientIdentifier).toMatch(/^duramq-/);
+  });
+
   test("negotiates no compression, even when it is offered", async () => {
     const { status, headers } = await upgrade("/mqtt", ["mqtt"], { perMessageDeflate: true });
     expect(status).toBe(101);

@@ -22,6 +22,11 @@ const noCredentials: Refusal = {
   reasonString: "Anonymous access is off, and no credentials are configured",
 };
 
+const foreignLayout: Refusal = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: "The broker is set up for another number of shards than its data",
+};
+
 /** What an authentication adds to CONNACK. */
 type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
@@ -87,10 +92,12 @@ export function connectRefusalOf(
   packet: ConnectPacket,
 ): Refusal | undefined {
   const { allowsAnonymous, limits, isUtf8 } = context.config;
+  if (context.foreignLayout !== undefined) return foreignLayout;
   if (!allowsAnonymous) return noCredentials;
   const clientId = clientIdOf(connection, packet);
   return (
     clientIdRefusalOf(connection, clientId, limits) ??
+    placeRefusalOf(context, clientId) ??
     (packet.will && capabilityRefusalOf(packet.will, limits)) ??
     (packet.will && messageRefusalOf(packet.will, limits, isUtf8))
   );
@@ -115,6 +122,15 @@ function clientIdRefusalOf(
     };
   }
   return undefined;
+}
+
+/** The Worker brings every client to its shard; one that knew another place came by a way of its own. */
+function placeRefusalOf({ config, shardIndex }: ShardContext, clientId: string): Refusal | undefined {
+  if (config.placement.sessionShard(clientId) === shardIndex) return undefined;
+  return {
+    reasonCode: ReasonCode.ClientIdentifierNotValid,
+    reasonString: "The Client Identifier belongs to another shard",
+  };
 }
 
 function crowdRefusalOf({ config, sessions }: ShardContext, clientId: string): Refusal | undefined {
@@ -165,7 +181,7 @@ function attach(
   const found = takeOver(context, packet, clientId, nowMs);
   const sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
   const session = found ?? context.sessions.create(clientId, sessionExpiryIntervalSec > 0);
-  context.sessions.connect(session, connection);
+  context.sessions.connect(session, connection, nowMs);
   session.incarnation += 1;
   session.sessionExpiryIntervalSec = sessionExpiryIntervalSec;
   session.detachedAtMs = undefined;

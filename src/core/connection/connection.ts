@@ -1,6 +1,7 @@
 import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
 import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
+import { AckQueue } from "./ack-queue.ts";
 import type { Authentication } from "./authenticating.ts";
 import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import type { Refusal } from "../refusal.ts";
@@ -46,6 +47,9 @@ export class Connection {
   parkedAckCount = 0;
   /** The PUBACKs among them. */
   parkedPubackCount = 0;
+  /** PUBACKs and PUBRECs, and SUBACKs and UNSUBACKs, some of which wait for other shards. */
+  readonly publishAcks = new AckQueue();
+  readonly subscribeAcks = new AckQueue();
   /** CONNACK, SUBACK or UNSUBACK waits for a commit, and everything else for it. */
   holdsOutput = false;
   /** It is CONNACK that waits: nothing may come before it. */
@@ -96,6 +100,12 @@ export class Connection {
       return { reasonCode: ReasonCode.NotAuthorized, reasonString: "The authentication was not completed" };
     }
     return { reasonCode: ReasonCode.ProtocolError, reasonString: "There was no CONNECT" };
+  }
+
+  /** It could not go on from its attachment: something of it is in memory only. */
+  get isUnsettled(): boolean {
+    const { publishAcks, subscribeAcks } = this;
+    return this.parkedAckCount > 0 || !publishAcks.isEmpty || !subscribeAcks.isEmpty;
   }
 
   get isLastSeenStale(): boolean {

@@ -62,7 +62,7 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   connection.isClosed = true;
   connection.session = undefined;
   if (session === undefined || session.connection !== connection) return;
-  context.sessions.disconnect(session);
+  context.sessions.disconnect(session, nowMs);
   session.volatileSinceMs = undefined;
   session.outbound.rest();
   context.delivering.stopReplays(session);
@@ -94,7 +94,7 @@ export function publishWill(context: ShardContext, session: Session, nowMs: numb
   session.willDueAtMs = undefined;
   if (will === undefined) return;
   const { willDelayIntervalSec: _, ...message } = will;
-  context.owners.publish(toPublication(message, nowMs), session.clientId, nowMs);
+  context.owners.publish(toPublication(message, nowMs), session.clientId, true, undefined, nowMs);
 }
 
 /** The session ends before its time: with it ends the delay of its Will (section 3.1.3.2.2). */

@@ -1,4 +1,6 @@
 import type { ApplicationMessage, PublishPacket, PublishResponsePacket } from "../packet.ts";
+import type { Outcome } from "../peers/message.ts";
+import type { Settle } from "../peers/lane.ts";
 import { isFailure, ReasonCode } from "../reason-code.ts";
 import type { Refusal } from "../refusal.ts";
 import { capabilityRefusalOf, messageRefusalOf } from "../refusal.ts";
@@ -8,13 +10,11 @@ import type { ShardContext } from "../shard-context.ts";
 import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
 
-/** What became of a message: a code for its acknowledgement, and the reason if it was refused. */
-interface Outcome {
-  readonly reasonCode: ReasonCode;
-  readonly reasonString?: string;
-}
-
 const taken: Outcome = { reasonCode: ReasonCode.Success };
+const identifierInUse: Outcome = {
+  reasonCode: ReasonCode.PacketIdentifierInUse,
+  reasonString: "The Packet Identifier belongs to a QoS 2 message",
+};
 
 /** PUBLISH from a client: route it, then acknowledge it once it is safe. */
 export function handlePublish(
@@ -34,13 +34,28 @@ export function handlePublish(
     disconnect(context, connection, fault.reasonCode, fault.reasonString, nowMs);
     return;
   }
-  const outcome = receive(context, session, message, packet.packetIdentifier, nowMs);
-  if (isFailure(outcome.reasonCode) && connection.protocolVersion < 5) {
+  const place = message.qos > 0 ? connection.publishAcks.reserve(message.qos === 1) : undefined;
+  const settle = (outcome: Outcome): void => {
+    if (place === undefined) conclude(context, connection, packet, outcome);
+    else connection.publishAcks.settle(place, () => conclude(context, connection, packet, outcome));
+  };
+  receive(context, session, message, packet.packetIdentifier, settle, nowMs);
+}
+
+/** It is known what became of a message, perhaps some time after it came. */
+function conclude(
+  context: ShardContext,
+  connection: Connection,
+  packet: PublishPacket,
+  outcome: Outcome,
+): void {
+  const { reasonCode, reasonString } = outcome;
+  if (isFailure(reasonCode) && connection.protocolVersion < 5) {
     // MQTT 3.x has no way to say no but to close ([MQTT-3.3.5-2 (3.1.1)]).
-    disconnect(context, connection, outcome.reasonCode, outcome.reasonString ?? "", nowMs);
+    if (!connection.isClosed) disconnect(context, connection, reasonCode, reasonString ?? "", context.nowMs);
     return;
   }
-  if (isFailure(outcome.reasonCode)) context.counters.countRefusal(outcome.reasonCode);
+  if (isFailure(reasonCode)) context.counters.countRefusal(reasonCode);
   acknowledge(context, connection, packet, outcome);
 }
 
@@ -110,7 +125,8 @@ function receiveMaximumRefusalOf(
   // A 3.x client knows of no Receive Maximum, but its QoS 2 identifiers have to fit the attachment.
   if (!isVersion5 && message.qos === 1) return undefined;
   const countMax = isVersion5 ? receiveMaximum : receivedQos2Max;
-  const count = session.receivedQos2.size + (isVersion5 ? connection.parkedPubackCount : 0);
+  const { parkedPubackCount, publishAcks } = connection;
+  const count = session.receivedQos2.size + (isVersion5 ? parkedPubackCount + publishAcks.pubackCount : 0);
   if (count < countMax) return undefined;
   return {
     reasonCode: ReasonCode.ReceiveMaximumExceeded,
@@ -123,19 +139,19 @@ function receive(
   session: Session,
   message: ApplicationMessage,
   packetIdentifier: number | undefined,
+  settle: Settle,
   nowMs: number,
-): Outcome {
-  if (message.qos === 0 || packetIdentifier === undefined) return publish(context, session, message, nowMs);
-  const isReceived = session.receivedQos2.has(packetIdentifier);
-  if (message.qos === 2) {
-    // [MQTT-4.3.3-10] Received before, with or without DUP: acknowledged again, not routed again.
-    return isReceived ? taken : receiveQos2(context, session, message, packetIdentifier, nowMs);
+): void {
+  if (message.qos === 0 || packetIdentifier === undefined) {
+    publish(context, session, message, settle, nowMs);
+    return;
   }
-  if (!isReceived) return publish(context, session, message, nowMs);
-  return {
-    reasonCode: ReasonCode.PacketIdentifierInUse,
-    reasonString: "The Packet Identifier belongs to a QoS 2 message",
-  };
+  const isReceived = session.receivedQos2.has(packetIdentifier);
+  // [MQTT-4.3.3-10] Received before, with or without DUP: acknowledged again, not routed again.
+  if (message.qos === 2 && isReceived) settle(taken);
+  else if (message.qos === 2) receiveQos2(context, session, message, packetIdentifier, settle, nowMs);
+  else if (isReceived) settle(identifierInUse);
+  else publish(context, session, message, settle, nowMs);
 }
 
 /** Method A of section 4.3.3: routed once, when the identifier is new; PUBREL frees the identifier. */
@@ -144,32 +160,38 @@ function receiveQos2(
   session: Session,
   message: ApplicationMessage,
   packetIdentifier: number,
+  settle: Settle,
   nowMs: number,
-): Outcome {
-  const outcome = publish(context, session, message, nowMs);
-  if (isFailure(outcome.reasonCode)) return outcome;
+): void {
+  const noteChanged = (): void => {
+    if (session.isPersistent && !session.isOver) context.log.noteChanged(session);
+  };
+  let isPending = false;
+  const settleQos2: Settle = (outcome) => {
+    if (isFailure(outcome.reasonCode)) session.receivedQos2.delete(packetIdentifier);
+    if (isPending || !isFailure(outcome.reasonCode)) noteChanged();
+    settle(outcome);
+  };
+  // At once, for the message may come again before it is known what became of it.
   session.receivedQos2.add(packetIdentifier);
-  if (session.isPersistent) context.log.noteChanged(session);
-  return outcome;
+  publish(context, session, message, settleQos2, nowMs);
+  isPending = session.receivedQos2.has(packetIdentifier);
+  if (isPending) noteChanged();
 }
 
 function publish(
   { config, owners }: ShardContext,
   session: Session,
   message: ApplicationMessage,
+  settle: Settle,
   nowMs: number,
-): Outcome {
+): void {
   const refusal = messageRefusalOf(message, config.limits, config.isUtf8);
-  if (refusal !== undefined) return refusal;
-  const publication = toPublication(message, nowMs);
-  if (message.retain && !owners.acceptsRetained(publication, nowMs)) {
-    return {
-      reasonCode: ReasonCode.QuotaExceeded,
-      reasonString: `${config.limits.retainedMessagesMax} messages are retained already`,
-    };
+  if (refusal === undefined) {
+    owners.publish(toPublication(message, nowMs), session.clientId, false, settle, nowMs);
+  } else {
+    settle(refusal);
   }
-  const { matchedCount } = owners.publish(publication, session.clientId, nowMs);
-  return matchedCount === 0 ? { reasonCode: ReasonCode.NoMatchingSubscribers } : taken;
 }
 
 function acknowledge(

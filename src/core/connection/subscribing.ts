@@ -7,6 +7,9 @@ import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
 import { hasWildcard, levelCountOf, parseSharedFilter } from "../topic.ts";
+import { isServerFilter } from "../topics/server-topics.ts";
+import type { Subscribed } from "../session/sessions.ts";
+import type { Placement } from "../placement.ts";
 import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
 
@@ -41,14 +44,42 @@ export function handleSubscribe(
   }
   if (!isAnswerable(context, connection, "suback", packet, packet.requests.length, nowMs)) return;
   const isInUse = isIdentifierInUse(connection, session, packet);
-  const grants = packet.requests.map(({ topicFilter, ...options }): Grant => {
-    if (isInUse) return refused(context, identifierInUse);
+  const place = connection.subscribeAcks.reserve(false);
+  const grants: Grant[] = [];
+  let left = packet.requests.length;
+  const decide = (index: number, grant: Grant): void => {
+    grants[index] = grant;
+    left -= 1;
+    if (left > 0) return;
+    connection.subscribeAcks.settle(place, () => {
+      answer(context, connection, "suback", packet.packetIdentifier, grants);
+      replayAll(context, connection, session, grants);
+    });
+  };
+  for (const [index, { topicFilter, ...options }] of packet.requests.entries()) {
     const identifier = subscriptionIdentifier !== undefined && { subscriptionIdentifier };
-    return subscribe(context, session, { topicFilter, ...options, ...identifier });
-  });
-  answer(context, connection, "suback", packet.packetIdentifier, grants);
+    const requested = { topicFilter, ...options, ...identifier };
+    if (isInUse) decide(index, refused(context, identifierInUse));
+    else subscribe(context, session, requested, (grant) => decide(index, grant), nowMs);
+  }
+}
+
+/** The retained messages of the new subscriptions follow SUBACK. */
+function replayAll(
+  context: ShardContext,
+  connection: Connection,
+  session: Session,
+  grants: readonly Grant[],
+): void {
   for (const { replay } of grants) {
-    if (replay !== undefined) context.delivering.replay(session, replay, context.owners, nowMs);
+    if (replay === undefined || connection.isClosed) continue;
+    const begin = (): void => {
+      if (session.connection !== connection) return;
+      context.delivering.replay(session, replay, context.owners, context.nowMs);
+    };
+    // The figures of all shards are asked for first.
+    if (isServerFilter(replay.topicFilter)) context.owners.refreshServerTopics(begin, context.nowMs);
+    else begin();
   }
 }
 
@@ -62,12 +93,16 @@ export function handleUnsubscribe(
 ): void {
   if (!isAnswerable(context, connection, "unsuback", packet, packet.topicFilters.length, nowMs)) return;
   const isInUse = isIdentifierInUse(connection, session, packet);
+  // In turn with subscriptions that are on their way.
+  const place = connection.subscribeAcks.reserve(false);
   const grants = packet.topicFilters.map((topicFilter): Grant => {
     if (isInUse) return refused(context, identifierInUse);
-    const existed = context.sessions.unsubscribe(session, topicFilter);
+    const existed = context.sessions.unsubscribe(session, topicFilter, nowMs);
     return { reasonCode: existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted };
   });
-  answer(context, connection, "unsuback", packet.packetIdentifier, grants);
+  connection.subscribeAcks.settle(place, () =>
+    answer(context, connection, "unsuback", packet.packetIdentifier, grants),
+  );
 }
 
 /** Nothing is done whose acknowledgement would exceed the client's Maximum Packet Size ([MQTT-3.1.2-24]). */
@@ -95,13 +130,29 @@ function isIdentifierInUse(
   return protocolVersion === 5 && receivedQos2.has(packetIdentifier);
 }
 
-function subscribe(context: ShardContext, session: Session, requested: SubscriptionRecord): Grant {
+function subscribe(
+  context: ShardContext,
+  session: Session,
+  requested: SubscriptionRecord,
+  decide: (grant: Grant) => void,
+  nowMs: number,
+): void {
   const refusal = refusalOf(context, session, requested);
-  if (refusal !== undefined) return refused(context, refusal);
+  if (refusal !== undefined) {
+    decide(refused(context, refusal));
+    return;
+  }
   const maximumQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as 0 | 1 | 2;
   const subscription = { ...requested, maximumQos };
-  const isNew = context.sessions.subscribe(session, subscription);
-  const reasonCode = grantedQos[maximumQos];
+  const settle = (subscribed: Subscribed): void => {
+    if (subscribed.refusal === undefined) decide(granted(subscription, subscribed.isNew));
+    else decide(refused(context, subscribed.refusal));
+  };
+  context.sessions.subscribe(session, subscription, settle, nowMs);
+}
+
+function granted(subscription: SubscriptionRecord, isNew: boolean): Grant {
+  const reasonCode = grantedQos[subscription.maximumQos];
   // Shared Subscriptions get no retained messages (section 4.8.2).
   if (parseSharedFilter(subscription.topicFilter) !== undefined) return { reasonCode };
   // [MQTT-3.3.1-9], [MQTT-3.3.1-10], [MQTT-3.3.1-11].
@@ -110,13 +161,13 @@ function subscribe(context: ShardContext, session: Session, requested: Subscript
   return sendsRetained ? { reasonCode, replay: subscription } : { reasonCode };
 }
 
-function refused({ counters }: ShardContext, { reasonCode, reasonString }: Refusal): Grant {
+function refused({ counters }: ShardContext, { reasonCode, reasonString }: Grant): Grant {
   counters.countRefusal(reasonCode);
-  return { reasonCode, reasonString };
+  return reasonString === undefined ? { reasonCode } : { reasonCode, reasonString };
 }
 
 function refusalOf(
-  { config: { limits } }: ShardContext,
+  { config: { limits, placement } }: ShardContext,
   session: Session,
   { topicFilter }: SubscriptionRecord,
 ): Refusal | undefined {
@@ -138,17 +189,35 @@ function refusalOf(
       reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
     };
   }
-  return session.subscriptions.has(topicFilter) ? undefined : crowdRefusalOf(limits, session, topicFilter);
+  if (session.subscriptions.has(topicFilter)) return undefined;
+  return crowdRefusalOf(limits, session, topicFilter) ?? spanRefusalOf(limits, placement, session, topicFilter);
+}
+
+/** One subscription more that every shard has to know of. */
+function spanRefusalOf(
+  { subscriptionsOnAllShardsMax }: Limits,
+  placement: Placement,
+  { subscriptions, pendingSubscriptions }: Session,
+  topicFilter: string,
+): Refusal | undefined {
+  if (placement.layout.shards === 1 || !placement.spansAllShards(topicFilter)) return undefined;
+  let count = 0;
+  for (const filter of subscriptions.keys()) if (placement.spansAllShards(filter)) count += 1;
+  for (const filter of pendingSubscriptions.keys()) if (placement.spansAllShards(filter)) count += 1;
+  if (count < subscriptionsOnAllShardsMax) return undefined;
+  const { topicKeyLevels } = placement.layout;
+  const reasonString = `A session has at most ${subscriptionsOnAllShardsMax} subscriptions with a wildcard in the first ${topicKeyLevels} levels`;
+  return { reasonCode: ReasonCode.QuotaExceeded, reasonString };
 }
 
 /** One subscription more than a session may have. */
 function crowdRefusalOf(
   { subscriptionsPerSessionMax, subscriptionBytesPerSessionMax }: Limits,
-  { subscriptions, subscriptionsBytes }: Session,
+  { subscriptions, pendingSubscriptions, subscriptionsBytes }: Session,
   topicFilter: string,
 ): Refusal | undefined {
   const reasonCode = ReasonCode.QuotaExceeded;
-  if (subscriptions.size >= subscriptionsPerSessionMax) {
+  if (subscriptions.size + pendingSubscriptions.size >= subscriptionsPerSessionMax) {
     return { reasonCode, reasonString: `A session has at most ${subscriptionsPerSessionMax} subscriptions` };
   }
   if (subscriptionsBytes + utf8BytesMax(topicFilter) > subscriptionBytesPerSessionMax) {
@@ -165,6 +234,7 @@ function answer(
   packetIdentifier: number,
   grants: readonly Grant[],
 ): void {
+  if (connection.isClosed) return;
   const reasonString = grants.find((grant) => grant.reasonString !== undefined)?.reasonString;
   const isWanted = connection.client?.problemInformation === true && reasonString !== undefined;
   const packet = {

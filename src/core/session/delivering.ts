@@ -3,11 +3,13 @@ import type { Connection } from "../connection/connection.ts";
 import type { Counters } from "../counters.ts";
 import type { Output } from "../output.ts";
 import type { Delivery } from "../packet.ts";
+import { Times } from "../limits.ts";
 import type { Publication } from "../publication.ts";
 import { isExpired, remainingExpirySec } from "../publication.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
-import type { TopicOwners } from "../topics/topic-owner.ts";
+import type { DeliverItem } from "../peers/message.ts";
+import type { TopicOwners } from "../topics/topic-owners.ts";
 import type { NextDelivery } from "./outbound.ts";
 import type { Session } from "./session.ts";
 
@@ -17,6 +19,8 @@ export interface DeliverOptions {
   readonly subscriptionIdentifiers?: readonly number[];
   /** The Shared Subscription by which the session was chosen. */
   readonly sharedFilter?: string;
+  /** It was asked for when there was room for it. */
+  readonly isReplay?: true;
 }
 
 /** How much waits in a socket before QoS 0 messages are left out and retained messages wait. */
@@ -25,12 +29,30 @@ export interface SocketBuffers {
 }
 
 /** Retained messages on their way to a new subscription. */
-export interface Replay {
+export type Replay = OwnReplay | PeerReplay;
+
+/** Of topics that this shard owns. */
+interface OwnReplay {
+  readonly type: "own";
   readonly subscription: SubscriptionRecord;
   /** Found when its turn comes, so that a session holds no more than one such list. */
   topicNames: readonly string[] | undefined;
   position: number;
 }
+
+/** Of topics of another shard, page by page. */
+interface PeerReplay {
+  readonly type: "peer";
+  readonly subscription: SubscriptionRecord;
+  readonly replayId: number;
+  readonly owner: number;
+  /** The last Topic Name that has come. */
+  after: string | undefined;
+  /** When the page was asked for that is awaited. */
+  askedAtMs: number | undefined;
+}
+
+type RetainedPage = DeliverItem & { readonly type: "retained" };
 
 /** Retained messages sent before other events get their turn. */
 const replayStepCount = 500;
@@ -54,6 +76,9 @@ export class Delivering {
   readonly #replaying = new Set<Session>();
   /** Sessions whose socket was full when more could have been sent. */
   readonly #paused = new Set<Session>();
+  /** Sessions that wait for a page, by replay. */
+  readonly #awaitsPage = new Map<number, Session>();
+  #lastReplayId = 0;
   /** Told when a session begins to hold messages in memory only. */
   onVolatile: (session: Session) => void = () => {};
 
@@ -72,11 +97,17 @@ export class Delivering {
   }
 
   /** How long until the next turn of the replays; undefined when there is none or acknowledgements bring it. */
-  replayDelayMs(): number | undefined {
+  replayDelayMs(nowMs: number): number | undefined {
     let delayMs: number | undefined = this.#paused.size > 0 ? replayRetryMs : undefined;
-    for (const { connection, outbound } of this.#replaying) {
+    for (const { connection, outbound, replays } of this.#replaying) {
       if (connection === undefined || (outbound.isVolatile && outbound.waitingCount >= replayWaitingMax))
         continue;
+      const [replay] = replays;
+      if (replay?.type === "peer" && replay.askedAtMs !== undefined) {
+        const leftMs = Math.max(0, replay.askedAtMs + Times.replayPatienceMs - nowMs);
+        delayMs = Math.min(delayMs ?? Infinity, leftMs);
+        continue;
+      }
       if (!this.#isFull(connection)) return 0;
       delayMs = replayRetryMs;
     }
@@ -137,19 +168,17 @@ export class Delivering {
    * the connection goes to the log at once.
    */
   replay(session: Session, subscription: SubscriptionRecord, owners: TopicOwners, nowMs: number): void {
+    // A subscription made anew starts its replay anew.
+    const { topicFilter } = subscription;
+    const others = session.replays.filter((replay) => replay.subscription.topicFilter !== topicFilter);
+    const replays = owners.othersOf(topicFilter).map((owner): Replay => this.#peerReplay(subscription, owner, nowMs));
     const topicNames =
       session.isPersistent && subscription.maximumQos > 0
         ? this.#logRetained(session, subscription, owners, nowMs)
         : undefined;
-    if (topicNames?.length === 0) return;
-    // A subscription made anew starts its replay anew.
-    const { topicFilter } = subscription;
-    const others = session.replays.filter((replay) => replay.subscription.topicFilter !== topicFilter);
-    session.replays.splice(0, session.replays.length, ...others, {
-      subscription,
-      topicNames,
-      position: 0,
-    });
+    if (topicNames?.length !== 0) replays.push({ type: "own", subscription, topicNames, position: 0 });
+    session.replays.splice(0, session.replays.length, ...others, ...replays);
+    if (session.replays.length === 0) return;
     this.#replaying.add(session);
     this.#stepReplays(session, owners, nowMs);
   }
@@ -158,14 +187,19 @@ export class Delivering {
   spill(session: Session, owners: TopicOwners, nowMs: number): void {
     session.outbound.moveToLog();
     if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
-    for (const { subscription, topicNames, position } of session.replays.splice(0)) {
+    const replays = session.replays.splice(0);
+    // What other shards have goes to the log as it comes.
+    session.replays.push(...replays.filter(({ type }) => type === "peer"));
+    for (const replay of replays) {
+      if (replay.type === "peer") continue;
+      const { subscription, topicNames, position } = replay;
       const names = topicNames ?? owners.retainedNames(subscription.topicFilter, nowMs);
       for (const topicName of names.slice(position)) {
         const publication = owners.retained(topicName, nowMs);
         if (publication !== undefined) this.#deliverRetained(session, subscription, publication, nowMs);
       }
     }
-    this.#replaying.delete(session);
+    if (session.replays.length === 0) this.#replaying.delete(session);
     this.#awaitCommit.add(session);
   }
 
@@ -184,6 +218,7 @@ export class Delivering {
 
   /** The connection ended: what was not replayed is lost with it. */
   stopReplays(session: Session): void {
+    for (const replay of session.replays) if (replay.type === "peer") this.#awaitsPage.delete(replay.replayId);
     session.replays.length = 0;
     this.#replaying.delete(session);
     this.#paused.delete(session);
@@ -200,6 +235,10 @@ export class Delivering {
         return;
       }
       if (this.#mustPause(session, connection)) return;
+      if (replay.type === "peer") {
+        this.#askForPage(session, replay, owners, nowMs);
+        return;
+      }
       replay.topicNames ??= owners.retainedNames(replay.subscription.topicFilter, nowMs);
       const topicName = replay.topicNames[replay.position];
       replay.position += 1;
@@ -210,6 +249,42 @@ export class Delivering {
       const publication = owners.retained(topicName, nowMs);
       if (publication !== undefined) this.#deliverRetained(session, replay.subscription, publication, nowMs);
     }
+  }
+
+  /**
+   * A page of retained messages from their owner. They go out as they come, for live messages of the same topics come
+   * behind them; the next page waits until the client has taken this one.
+   */
+  receivePage({ replayId, publications, since, after }: RetainedPage, nowMs: number): void {
+    const session = this.#awaitsPage.get(replayId);
+    const [replay] = session?.replays ?? [];
+    if (session === undefined || replay?.type !== "peer") return;
+    if (replay.replayId !== replayId || replay.after !== since) return;
+    for (const publication of publications) {
+      this.#deliverRetained(session, replay.subscription, publication, nowMs);
+    }
+    replay.after = after;
+    replay.askedAtMs = undefined;
+    if (after === undefined) {
+      this.#awaitsPage.delete(replayId);
+      session.replays.shift();
+      if (session.replays.length === 0) this.#replaying.delete(session);
+    }
+  }
+
+  #peerReplay(subscription: SubscriptionRecord, owner: number, nowMs: number): PeerReplay {
+    // By the clock: a page that was asked for before a reset is not taken for one of these.
+    const replayId = Math.max(this.#lastReplayId + 1, nowMs);
+    this.#lastReplayId = replayId;
+    return { type: "peer", subscription, replayId, owner, after: undefined, askedAtMs: undefined };
+  }
+
+  #askForPage(session: Session, replay: PeerReplay, owners: TopicOwners, nowMs: number): void {
+    const { askedAtMs, owner, replayId, subscription, after } = replay;
+    if (askedAtMs !== undefined && nowMs - askedAtMs < Times.replayPatienceMs) return;
+    replay.askedAtMs = nowMs;
+    this.#awaitsPage.set(replayId, session);
+    owners.requestPage(owner, replayId, subscription.topicFilter, after, nowMs);
   }
 
   /** Queues the QoS 1 and 2 ones; returns the topics of the others. */
@@ -243,6 +318,7 @@ export class Delivering {
       qos: Math.min(publication.message.qos, maximumQos) as 0 | 1 | 2,
       // RETAIN is 1 for a message sent because of a new subscription (section 3.3.1.3).
       retain: true,
+      isReplay: true,
       ...(subscriptionIdentifier !== undefined && { subscriptionIdentifiers: [subscriptionIdentifier] }),
     };
     this.deliver(session, publication, options, nowMs);
@@ -251,7 +327,7 @@ export class Delivering {
   #deliverQos0(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {
     const { connection } = session;
     if (connection === undefined || isExpired(publication, nowMs)) return;
-    if (this.#isFull(connection)) {
+    if (this.#isFull(connection) && options.isReplay !== true) {
       this.#counters.droppedSlowConsumer += 1;
       return;
     }

@@ -44,6 +44,8 @@ export class Session implements LogSession {
   will: WillMessage | undefined;
   willDueAtMs: number | undefined;
   readonly subscriptions = new Map<string, SubscriptionRecord>();
+  /** Those that owners of topics have not heard of: they match already, and are not kept. */
+  readonly pendingSubscriptions = new Map<string, SubscriptionRecord>();
   /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
   readonly receivedQos2 = new Set<number>();
   deliveryStateSegment: Segment | undefined;

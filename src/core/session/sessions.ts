@@ -11,22 +11,42 @@ import type {
   ShardStorage,
   SubscriptionRecord,
 } from "../storage-port.ts";
+import type { Members, Outcome } from "../peers/message.ts";
+import type { Peers } from "../peers/peers.ts";
+import { isFailure } from "../reason-code.ts";
 import type { Subscribers } from "../topics/topic-owner.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Delivering } from "./delivering.ts";
 import { Session } from "./session.ts";
+import type { SharedGroup } from "./shared-group.ts";
+import type { SubscriberRoutes } from "./subscriber-routes.ts";
 import type { Recipient } from "./subscription-tree.ts";
 import { SubscriptionTree } from "./subscription-tree.ts";
 
+export interface SessionsParts {
+  readonly storage: ShardStorage;
+  readonly log: MessageLog;
+  readonly limits: Limits;
+  readonly counters: Counters;
+  readonly delivering: Delivering;
+  readonly peers: Peers;
+  readonly routes: SubscriberRoutes;
+  /** The number of the object's present life, for a row that is about to be written. */
+  readonly claimBoot: () => number;
+  /** Gives a message of a Shared Subscription to a member of another shard. */
+  readonly handOver: (publication: Publication, sharedFilter: string, nowMs: number) => void;
+}
+
+/** What became of a subscription: made, or refused. */
+export interface Subscribed {
+  /** The session had none with that Topic Filter. */
+  readonly isNew: boolean;
+  readonly refusal?: Outcome;
+}
+
 /** The sessions of the shard and the subscriptions they hold. */
 export class Sessions implements Subscribers {
-  readonly #storage: ShardStorage;
-  readonly #log: MessageLog;
-  readonly #limits: Limits;
-  readonly #counters: Counters;
-  readonly #delivering: Delivering;
-  /** The number of the object's present life, for a row that is about to be written. */
-  readonly #claimBoot: () => number;
+  readonly #parts: SessionsParts;
   readonly #byClientId = new Map<string, Session>();
   readonly #byNumber = new Map<number, Session>();
   readonly #tree = new SubscriptionTree();
@@ -37,20 +57,8 @@ export class Sessions implements Subscribers {
   /** Connected and subscribed to topics of the server. */
   readonly #watchers = new Set<Session>();
 
-  constructor(
-    storage: ShardStorage,
-    log: MessageLog,
-    limits: Limits,
-    counters: Counters,
-    delivering: Delivering,
-    claimBoot: () => number,
-  ) {
-    this.#storage = storage;
-    this.#log = log;
-    this.#limits = limits;
-    this.#counters = counters;
-    this.#delivering = delivering;
-    this.#claimBoot = claimBoot;
+  constructor(parts: SessionsParts) {
+    this.#parts = parts;
   }
 
   get size(): number {
@@ -86,25 +94,28 @@ export class Sessions implements Subscribers {
     return session;
   }
 
-  connect(session: Session, connection: Connection): void {
-    if (session.connection === undefined) this.#connectedCount += 1;
-    session.connection = connection;
-    connection.session = session;
-    this.#tree.updatePresence(session);
-    this.#updateWatcher(session);
+  connect(session: Session, connection: Connection, nowMs: number): void {
+    for (const { filter, members } of this.#link(session, connection)) {
+      this.#parts.routes.updateMembers(filter, members, nowMs);
+    }
   }
 
-  disconnect(session: Session): void {
+  disconnect(session: Session, nowMs: number): void {
     if (session.connection !== undefined) this.#connectedCount -= 1;
     session.connection = undefined;
-    this.#tree.updatePresence(session);
+    for (const topicFilter of session.pendingSubscriptions.keys()) this.#dropPending(session, topicFilter, nowMs);
+    for (const { filter, members } of this.#tree.updatePresence(session)) {
+      this.#parts.routes.updateMembers(filter, members, nowMs);
+    }
     this.#watchers.delete(session);
   }
 
   /** Ends the session: its subscriptions, queue and row go. */
   end(session: Session, nowMs: number): void {
     session.isOver = true;
-    for (const topicFilter of session.subscriptions.keys()) this.#tree.remove(session, topicFilter);
+    for (const topicFilter of session.subscriptions.keys()) {
+      this.#removeFromTree(session, topicFilter, session.hasRow, nowMs);
+    }
     const sharedMessages = session.outbound.forget();
     this.#byClientId.delete(session.clientId);
     this.#byNumber.delete(session.sessionNumber);
@@ -112,21 +123,53 @@ export class Sessions implements Subscribers {
     this.#handOver(sharedMessages, nowMs);
   }
 
-  /** True when the session had no such subscription. Repeating one writes nothing. */
-  subscribe(session: Session, subscription: SubscriptionRecord): boolean {
-    const existing = session.subscriptions.get(subscription.topicFilter);
-    if (existing !== undefined && isSame(existing, subscription)) return false;
-    session.subscribe(subscription);
+  /**
+   * Makes the subscription once every owner of its topics knows of it; until then it matches, but is not kept.
+   * Repeating one writes nothing.
+   */
+  subscribe(
+    session: Session,
+    subscription: SubscriptionRecord,
+    settle: (subscribed: Subscribed) => void,
+    nowMs: number,
+  ): void {
+    const { topicFilter } = subscription;
+    const existing = session.subscriptions.get(topicFilter);
+    if (existing !== undefined) {
+      if (!isSame(existing, subscription)) this.#keep(session, subscription);
+      settle({ isNew: false });
+      return;
+    }
+    const isFirst = !this.#tree.has(topicFilter);
     this.#tree.add(session, subscription);
-    if (isServerFilter(subscription.topicFilter)) this.#updateWatcher(session);
-    if (session.rowHoldsSubscriptions) this.saveRow(session);
-    return existing === undefined;
+    session.pendingSubscriptions.set(topicFilter, subscription);
+    const members = this.#tree.members(topicFilter);
+    const { routes } = this.#parts;
+    if (!isFirst && members !== undefined) routes.updateMembers(topicFilter, members, nowMs);
+    const note = (outcome: Outcome): void => {
+      const isWanted = session.pendingSubscriptions.get(topicFilter) === subscription;
+      if (isWanted && isFailure(outcome.reasonCode)) {
+        this.#dropPending(session, topicFilter, nowMs);
+        settle({ isNew: true, refusal: outcome });
+        return;
+      }
+      if (isWanted) {
+        session.pendingSubscriptions.delete(topicFilter);
+        this.#keep(session, subscription);
+      }
+      settle({ isNew: true });
+    };
+    routes.open(topicFilter, isFirst, members, note, nowMs);
   }
 
-  unsubscribe(session: Session, topicFilter: string): boolean {
+  unsubscribe(session: Session, topicFilter: string, nowMs: number): boolean {
+    if (session.pendingSubscriptions.has(topicFilter)) {
+      this.#dropPending(session, topicFilter, nowMs);
+      return true;
+    }
     const heldByRow = session.rowHoldsSubscriptions;
     if (!session.unsubscribe(topicFilter)) return false;
-    this.#tree.remove(session, topicFilter);
+    this.#removeFromTree(session, topicFilter, heldByRow, nowMs);
     if (isServerFilter(topicFilter)) this.#updateWatcher(session);
     if (heldByRow) this.saveRow(session);
     return true;
@@ -145,34 +188,67 @@ export class Sessions implements Subscribers {
   takeChangedRows(): Map<string, SessionRecord | undefined> {
     const rows = new Map<string, SessionRecord | undefined>();
     for (const [clientId, session] of this.#changedRows) {
-      if (session?.connection !== undefined) session.attachedBoot = this.#claimBoot();
-      rows.set(clientId, session?.record(this.#log.nextSeq));
+      if (session?.connection !== undefined) session.attachedBoot = this.#parts.claimBoot();
+      rows.set(clientId, session?.record(this.#parts.log.nextSeq));
       const owner = session ?? this.#byClientId.get(clientId);
       if (owner !== undefined) owner.hasRow = session !== undefined;
-      if (session !== undefined) this.#log.noteStoredInRow(session);
+      if (session !== undefined) this.#parts.log.noteStoredInRow(session);
     }
     this.#changedRows.clear();
     return rows;
   }
 
-  deliver(publication: Publication, publisherClientId: string, nowMs: number): number {
-    const recipients = this.#tree.match(publication.message.topicName, publisherClientId);
+  deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean {
+    const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
     for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
-    return recipients.length;
+    for (const group of groups) {
+      const recipient = group.choose();
+      if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs);
+    }
+    return recipients.length + groups.length > 0;
+  }
+
+  deliverUnshared(
+    publication: Publication,
+    publisherClientId: string,
+    nowMs: number,
+  ): { isMatched: boolean; isSubscribed: boolean } {
+    const { recipients, isSubscribed } = this.#tree.match(publication.message.topicName, publisherClientId);
+    for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
+    return { isMatched: recipients.length > 0, isSubscribed };
+  }
+
+  deliverShared(publication: Publication, sharedFilter: string, queues: boolean, nowMs: number): boolean {
+    const group = this.#tree.group(sharedFilter);
+    if (group === undefined || (!queues && group.members.online === 0)) return false;
+    const recipient = group.choose();
+    if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs);
+    return recipient !== undefined;
+  }
+
+  sharedFiltersOf(topicName: string): string[] {
+    return this.#tree.match(topicName, "").groups.map(({ filter }) => filter);
+  }
+
+  membersOf(sharedFilter: string): Members | undefined {
+    return this.#tree.members(sharedFilter);
   }
 
   /** Reads all sessions and the log; `connections` are those whose sockets survived. */
   load(connections: Iterable<readonly [Connection, AttachedClient]>): void {
-    const heads = [...this.#storage.readSegmentHeads()];
+    const { log, peers, storage } = this.#parts;
+    const heads = [...storage.readSegmentHeads()];
     const rowSeqs = new Map<number, number>();
-    for (const record of this.#storage.readSessions()) {
+    for (const record of storage.readSessions()) {
       this.#restore(record);
       rowSeqs.set(record.sessionNumber, record.deliveryStateSeq);
     }
+    peers.beginRestoring();
     const stateSeqs = this.#restoreStates(heads, rowSeqs);
     for (const [connection, client] of connections) this.#reattach(connection, client);
     for (const head of heads) this.#noteNumbers(head);
-    this.#log.restore(heads, stateSeqs, (sessionNumber) => this.#byNumber.get(sessionNumber));
+    log.restore(heads, stateSeqs, (number) => this.#byNumber.get(number) ?? peers.participant(number));
+    peers.endRestoring();
   }
 
   #deliverTo(recipient: Recipient, publication: Publication, nowMs: number): void {
@@ -184,15 +260,46 @@ export class Sessions implements Subscribers {
       ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
       ...(sharedFilter !== undefined && { sharedFilter }),
     };
-    this.#delivering.deliver(session, publication, options, nowMs);
+    this.#parts.delivering.deliver(session, publication, options, nowMs);
   }
 
   /** What an ended session had got by a Shared Subscription goes to another member (section 4.8.2). */
   #handOver(messages: readonly QueuedMessage[], nowMs: number): void {
     for (const { publication, target } of messages) {
-      const recipient = target.sharedFilter && this.#tree.chooseMember(target.sharedFilter);
-      if (recipient) this.#deliverTo(recipient, publication, nowMs);
+      const { sharedFilter } = target;
+      if (sharedFilter === undefined || this.deliverShared(publication, sharedFilter, false, nowMs)) continue;
+      this.#parts.handOver(publication, sharedFilter, nowMs);
     }
+  }
+
+  /** The subscription is made: it is kept with the session. */
+  #keep(session: Session, subscription: SubscriptionRecord): void {
+    session.subscribe(subscription);
+    this.#tree.add(session, subscription);
+    if (isServerFilter(subscription.topicFilter)) this.#updateWatcher(session);
+    if (session.rowHoldsSubscriptions) this.saveRow(session);
+  }
+
+  #dropPending(session: Session, topicFilter: string, nowMs: number): void {
+    session.pendingSubscriptions.delete(topicFilter);
+    this.#removeFromTree(session, topicFilter, false, nowMs);
+  }
+
+  /** `isDurable`: the subscription is gone from a row, too. */
+  #removeFromTree(session: Session, topicFilter: string, isDurable: boolean, nowMs: number): void {
+    this.#tree.remove(session, topicFilter);
+    const { routes } = this.#parts;
+    const members = this.#tree.members(topicFilter);
+    if (!this.#tree.has(topicFilter)) routes.close(topicFilter, isDurable, nowMs);
+    else if (members !== undefined) routes.updateMembers(topicFilter, members, nowMs);
+  }
+
+  #link(session: Session, connection: Connection): SharedGroup[] {
+    if (session.connection === undefined) this.#connectedCount += 1;
+    session.connection = connection;
+    connection.session = session;
+    this.#updateWatcher(session);
+    return this.#tree.updatePresence(session);
   }
 
   #updateWatcher(session: Session): void {
@@ -216,9 +323,9 @@ export class Sessions implements Subscribers {
     const session = new Session({
       clientId,
       sessionNumber,
-      log: this.#log,
-      limits: this.#limits,
-      counters: this.#counters,
+      log: this.#parts.log,
+      limits: this.#parts.limits,
+      counters: this.#parts.counters,
       logged,
     });
     this.#byClientId.set(clientId, session);
@@ -238,10 +345,10 @@ export class Sessions implements Subscribers {
    * segment, by session.
    */
   #restoreStates(heads: readonly SegmentHead[], rowSeqs: Map<number, number>): Map<LogSession, number> {
-    const newest = new Map<Session, { state: DeliveryState; seq: number }>();
+    const newest = new Map<Restorable, { state: DeliveryState; seq: number }>();
     for (const { deliveryStates, seq } of heads) {
       for (const [sessionNumber, state] of deliveryStates) {
-        const session = this.#byNumber.get(sessionNumber);
+        const session = this.#byNumber.get(sessionNumber) ?? this.#parts.peers.participant(sessionNumber);
         if (session !== undefined && seq >= (rowSeqs.get(sessionNumber) ?? 0))
           newest.set(session, { state, seq });
       }
@@ -256,11 +363,12 @@ export class Sessions implements Subscribers {
       this.#byClientId.get(client.clientId) ??
       this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
-    this.connect(session, connection);
+    this.#link(session, connection);
     const stored = JSON.stringify(session.deliveryState());
-    this.#log.reconcile(session, () => session.restoreState(client.deliveryState));
+    const { log } = this.#parts;
+    log.reconcile(session, () => session.restoreState(client.deliveryState));
     const isNewer = JSON.stringify(session.deliveryState()) !== stored;
-    if (session.isPersistent && isNewer) this.#log.noteRestored(session);
+    if (session.isPersistent && isNewer) log.noteRestored(session);
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);
@@ -276,6 +384,11 @@ export class Sessions implements Subscribers {
     for (const [sessionNumber] of head.deliveryStates)
       this.#lastNumber = Math.max(this.#lastNumber, sessionNumber);
   }
+}
+
+/** Whoever has a state in the message log. */
+interface Restorable extends LogSession {
+  restoreState(state: DeliveryState): void;
 }
 
 function isSame(left: SubscriptionRecord, right: SubscriptionRecord): boolean {

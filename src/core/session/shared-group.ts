@@ -1,3 +1,4 @@
+import type { Members } from "../peers/message.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
 import type { Session } from "./session.ts";
 import type { Recipient } from "./subscription-tree.ts";
@@ -7,9 +8,19 @@ import type { Recipient } from "./subscription-tree.ts";
  * connected, and among the others only when none is.
  */
 export class SharedGroup {
+  /** `$share/{ShareName}/{filter}`. */
+  readonly filter: string;
   /** In the order of their turns. */
   readonly #connected = new Map<Session, SubscriptionRecord>();
   readonly #away = new Map<Session, SubscriptionRecord>();
+
+  constructor(filter: string) {
+    this.filter = filter;
+  }
+
+  get members(): Members {
+    return { online: this.#connected.size, total: this.#connected.size + this.#away.size };
+  }
 
   add(session: Session, subscription: SubscriptionRecord): void {
     this.remove(session);
@@ -22,9 +33,12 @@ export class SharedGroup {
     return this.#connected.size + this.#away.size === 0 ? "empty" : "inhabited";
   }
 
-  updatePresence(session: Session): void {
+  /** True when the first member has come online, or the last one has gone. */
+  updatePresence(session: Session): boolean {
+    const wasOnline = this.#connected.size > 0;
     const subscription = this.#connected.get(session) ?? this.#away.get(session);
     if (subscription !== undefined) this.add(session, subscription);
+    return this.#connected.size > 0 !== wasOnline;
   }
 
   /** The member whose turn it is. */

@@ -1,3 +1,4 @@
+import type { Members } from "../peers/message.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
 import { parseSharedFilter } from "../topic.ts";
 import { TopicTree } from "../topics/topic-tree.ts";
@@ -21,6 +22,14 @@ interface Subscribed {
   readonly groups: Map<string, SharedGroup>;
 }
 
+/** Who is subscribed to a topic. */
+export interface Matches {
+  readonly recipients: Recipient[];
+  readonly groups: readonly SharedGroup[];
+  /** Somebody is, even if No Local keeps the message from all of them; Shared Subscriptions apart. */
+  readonly isSubscribed: boolean;
+}
+
 /** The subscriptions of all sessions of the shard, found by Topic Name. */
 export class SubscriptionTree {
   readonly #tree = new TopicTree<Subscribed>();
@@ -35,7 +44,7 @@ export class SubscriptionTree {
     if (shareName === undefined) {
       subscribed.sessions.set(session, subscription);
     } else {
-      groupOf(subscribed, shareName).add(session, subscription);
+      groupOf(subscribed, shareName, subscription.topicFilter).add(session, subscription);
     }
   }
 
@@ -51,37 +60,46 @@ export class SubscriptionTree {
     if (subscribed.sessions.size === 0 && subscribed.groups.size === 0) this.#tree.delete(topicFilter);
   }
 
-  /** The session has got or lost its connection: Shared Subscriptions prefer those that have one. */
-  updatePresence(session: Session): void {
-    for (const filter of session.subscriptions.keys()) {
-      if (filter.startsWith("$share/")) this.#group(filter)?.updatePresence(session);
-    }
+  /** Somebody has exactly this filter, shared or not. */
+  has(filter: string): boolean {
+    const { shareName, topicFilter } = partsOf(filter);
+    const subscribed = this.#tree.get(topicFilter);
+    if (shareName !== undefined) return subscribed?.groups.has(shareName) === true;
+    return subscribed !== undefined && subscribed.sessions.size > 0;
   }
 
-  /** Who gets a message: everyone with a matching subscription, and one member of each Shared Subscription. */
-  match(topicName: string, publisherClientId: string): Recipient[] {
+  /** The session has got or lost its connection: Shared Subscriptions prefer those that have one. */
+  updatePresence(session: Session): SharedGroup[] {
+    const changed: SharedGroup[] = [];
+    for (const filter of session.subscriptions.keys()) {
+      const group = filter.startsWith("$share/") ? this.group(filter) : undefined;
+      if (group?.updatePresence(session)) changed.push(group);
+    }
+    return changed;
+  }
+
+  match(topicName: string, publisherClientId: string): Matches {
     const bySession = new Map<Session, Recipient>();
-    const chosen: Recipient[] = [];
+    const matchingGroups: SharedGroup[] = [];
+    let isSubscribed = false;
     this.#tree.matchFilters(topicName, ({ sessions, groups }) => {
       for (const [session, subscription] of sessions) {
+        isSubscribed = true;
         // [MQTT-3.8.3-3] No Local: not back to the client that published it.
         if (subscription.noLocal && session.clientId === publisherClientId) continue;
         merge(bySession, session, subscription);
       }
-      for (const group of groups.values()) {
-        const recipient = group.choose();
-        if (recipient !== undefined) chosen.push(recipient);
-      }
+      matchingGroups.push(...groups.values());
     });
-    return chosen.length === 0 ? [...bySession.values()] : [...bySession.values(), ...chosen];
+    return { recipients: [...bySession.values()], groups: matchingGroups, isSubscribed };
   }
 
-  /** The member that takes a message over from one whose session ended. */
-  chooseMember(sharedFilter: string): Recipient | undefined {
-    return this.#group(sharedFilter)?.choose();
+  /** Of a Shared Subscription; undefined when it has none. */
+  members(sharedFilter: string): Members | undefined {
+    return this.group(sharedFilter)?.members;
   }
 
-  #group(sharedFilter: string): SharedGroup | undefined {
+  group(sharedFilter: string): SharedGroup | undefined {
     const { shareName, topicFilter } = partsOf(sharedFilter);
     return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups.get(shareName);
   }
@@ -91,9 +109,9 @@ function partsOf(filter: string): { shareName?: string; topicFilter: string } {
   return parseSharedFilter(filter) ?? { topicFilter: filter };
 }
 
-function groupOf({ groups }: Subscribed, shareName: string): SharedGroup {
+function groupOf({ groups }: Subscribed, shareName: string, filter: string): SharedGroup {
   let group = groups.get(shareName);
-  if (group === undefined) groups.set(shareName, (group = new SharedGroup()));
+  if (group === undefined) groups.set(shareName, (group = new SharedGroup(filter)));
   return group;
 }
 

@@ -13,6 +13,8 @@ const prefix = "$SYS/broker/";
 export class ServerTopics {
   readonly #read: (nowMs: number) => ServerFigures;
   #names: TopicTree<string> | undefined;
+  /** Of the other shards, as last heard. */
+  #others: readonly ServerFigures[] = [];
   /** The figures of one moment, for all the topics that are read at it. */
   #latest: { readonly atMs: number; readonly figures: ServerFigures } | undefined;
 
@@ -42,10 +44,34 @@ export class ServerTopics {
     return Object.entries(this.#figures(nowMs)).map(([name, figure]) => toPublication(prefix + name, figure));
   }
 
+  /** What this shard adds to the figures. */
+  ownFigures(nowMs: number): ServerFigures {
+    return this.#read(nowMs);
+  }
+
+  noteOthers(figures: readonly ServerFigures[]): void {
+    this.#others = figures;
+    this.#latest = undefined;
+  }
+
   #figures(nowMs: number): ServerFigures {
-    if (this.#latest?.atMs !== nowMs) this.#latest = { atMs: nowMs, figures: this.#read(nowMs) };
+    if (this.#latest?.atMs !== nowMs) {
+      this.#latest = { atMs: nowMs, figures: this.#others.reduce(addUp, this.#read(nowMs)) };
+    }
     return this.#latest.figures;
   }
+}
+
+/** Counts of all shards add up; the broker is as old as its oldest shard. */
+function addUp(sum: ServerFigures, more: ServerFigures): ServerFigures {
+  const figures: Record<string, string | number> = {};
+  for (const [name, figure] of Object.entries(sum)) {
+    const other = more[name];
+    const isCount = typeof figure === "number" && typeof other === "number";
+    if (!isCount) figures[name] = figure;
+    else figures[name] = name === "uptime" ? Math.max(figure, other) : figure + other;
+  }
+  return figures;
 }
 
 /** A filter for topics of the server, shared or not. */

@@ -1,55 +1,249 @@
+import { Gathering } from "../peers/gathering.ts";
+import type { Settle } from "../peers/lane.ts";
+import type { DeliverItem, Members, Origin, Outcome, PeerItem, PublishItem } from "../peers/message.ts";
+import type { Peers } from "../peers/peers.ts";
+import type { Placement } from "../placement.ts";
 import type { Publication } from "../publication.ts";
-import type { ServerTopics } from "./server-topics.ts";
+import { sizeOf } from "../publication.ts";
+import { ReasonCode } from "../reason-code.ts";
+import type { Limits } from "../limits.ts";
 import type { Retained } from "./retained.ts";
+import { RetainedPages } from "./retained-pages.ts";
+import type { Routes } from "./routes.ts";
+import type { ServerTopics } from "./server-topics.ts";
+import { SharedChoice } from "./shared-choice.ts";
 
-/** What the owner of a topic asks of the sessions that it has routes to. */
+/** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
-  /** Hands the message to every session with a matching subscription; returns how many that are. */
-  deliver(publication: Publication, publisherClientId: string, nowMs: number): number;
+  /** To every session with a matching subscription, and to one member of each Shared Subscription. */
+  deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean;
+  /** The same without Shared Subscriptions. */
+  deliverUnshared(
+    publication: Publication,
+    publisherClientId: string,
+    nowMs: number,
+  ): { readonly isMatched: boolean; readonly isSubscribed: boolean };
+  /** To one member: one that is online or, if `queues`, any. False when there is none. */
+  deliverShared(publication: Publication, sharedFilter: string, queues: boolean, nowMs: number): boolean;
+  sharedFiltersOf(topicName: string): readonly string[];
+  membersOf(sharedFilter: string): Members | undefined;
 }
 
-export interface PublishOutcome {
-  /** Sessions with a matching subscription. */
-  readonly matchedCount: number;
+/** A message on its way to everybody who is subscribed. */
+export interface Sent {
+  readonly publication: Publication;
+  readonly publisherClientId: string;
+  /** Nobody would send it again: it is written before it goes to another shard. */
+  readonly isDurable: boolean;
+  readonly origin?: Origin;
 }
 
-/** What sessions ask of the owners of topics. One shard owns all its topics itself; with more, a peer may stand here. */
-export interface TopicOwners {
-  publish(publication: Publication, publisherClientId: string, nowMs: number): PublishOutcome;
-  /** Whether a message to be retained would be kept. */
-  acceptsRetained(publication: Publication, nowMs: number): boolean;
-  /** Topic Names with a retained message that match. */
-  retainedNames(topicFilter: string, nowMs: number): string[];
-  retained(topicName: string, nowMs: number): Publication | undefined;
+export interface TopicOwnerParts {
+  readonly self: number;
+  readonly placement: Placement;
+  readonly limits: Limits;
+  readonly retained: Retained;
+  readonly serverTopics: ServerTopics;
+  readonly routes: Routes;
+  readonly peers: Peers;
+  readonly subscribers: Subscribers;
 }
 
-/** The topic role of a shard, for the sessions of the same shard: no route is stored and no message leaves. */
-export class LocalTopicOwner implements TopicOwners {
-  readonly #retained: Retained;
-  readonly #serverTopics: ServerTopics;
-  readonly #subscribers: Subscribers;
+const success: Outcome = { reasonCode: ReasonCode.Success };
+const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
 
-  constructor(retained: Retained, serverTopics: ServerTopics, subscribers: Subscribers) {
-    this.#retained = retained;
-    this.#serverTopics = serverTopics;
-    this.#subscribers = subscribers;
+type SharedItem = DeliverItem & { readonly type: "deliverShared" };
+
+/** The topics that the shard owns: their retained messages, and the way to all who are subscribed. */
+export class TopicOwner {
+  readonly #parts: TopicOwnerParts;
+  readonly #choice: SharedChoice;
+  readonly #pages: RetainedPages;
+
+  constructor(parts: TopicOwnerParts) {
+    this.#parts = parts;
+    this.#choice = new SharedChoice(parts.self, parts.routes, parts.subscribers);
+    this.#pages = new RetainedPages(parts.retained);
   }
 
-  publish(publication: Publication, publisherClientId: string, nowMs: number): PublishOutcome {
-    if (publication.message.retain) this.#retained.store(publication, nowMs);
-    return { matchedCount: this.#subscribers.deliver(publication, publisherClientId, nowMs) };
+  publish(sent: Sent, settle: Settle | undefined, nowMs: number): void {
+    const { limits, placement, retained, subscribers } = this.#parts;
+    const { publication, publisherClientId } = sent;
+    const { message } = publication;
+    if (message.retain && !retained.accepts(message, nowMs)) {
+      const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
+      settle?.({ reasonCode: ReasonCode.QuotaExceeded, reasonString });
+      return;
+    }
+    if (placement.layout.shards > 1) {
+      this.#publishAcross(sent, settle, nowMs);
+      return;
+    }
+    if (message.retain) retained.store(publication, nowMs);
+    const isMatched = subscribers.deliver(publication, publisherClientId, nowMs);
+    settle?.(isMatched ? success : nobody);
   }
 
-  acceptsRetained(publication: Publication, nowMs: number): boolean {
-    return this.#retained.accepts(publication.message, nowMs);
+  /** A message whose member of a Shared Subscription is gone goes to another one (section 4.8.2). */
+  handOver(publication: Publication, sharedFilter: string, settle: Settle | undefined, nowMs: number): void {
+    this.#deliverShared(sharedItem(publication, sharedFilter), true, settle, nowMs);
   }
 
+  /** What a session shard asks. */
+  handleItem(item: PublishItem, from: number, settle: Settle, nowMs: number): void {
+    const { routes, serverTopics } = this.#parts;
+    switch (item.type) {
+      case "publish":
+        return this.publish({ ...item, isDurable: false }, settle, nowMs);
+      case "handOver":
+        return this.#handOverOnce(item, settle, nowMs);
+      case "addRoute":
+        routes.add(item.filter, from, item.version, item.members, nowMs);
+        return settle(success);
+      case "removeRoute":
+        routes.remove(item.filter, from, item.version);
+        return settle(success);
+      case "updateMembers":
+        routes.noteMembers(item.filter, from, item.members, nowMs);
+        return settle(success);
+      case "replay":
+        this.#sendPage(item, from, nowMs);
+        return settle(success);
+      case "figures":
+        return settle({ ...success, figures: serverTopics.ownFigures(nowMs) });
+    }
+  }
+
+  /** What a shard with subscribers made of a message; passes it on to `settle`. */
+  handleOutcome(item: PeerItem, outcome: Outcome, to: number, settle: Settle | undefined, nowMs: number): void {
+    const { routes } = this.#parts;
+    if (item.type === "deliver" && outcome.staleThrough !== undefined) {
+      routes.removeStale(item.publication.message.topicName, to, outcome.staleThrough);
+    }
+    if (item.type !== "deliverShared") {
+      settle?.(outcome);
+      return;
+    }
+    if (outcome.members !== undefined) routes.noteMembers(item.sharedFilter, to, outcome.members, nowMs);
+    if (outcome.staleThrough !== undefined) routes.remove(item.sharedFilter, to, outcome.staleThrough);
+    if (outcome.reasonCode !== ReasonCode.NoMatchingSubscribers) {
+      settle?.(outcome);
+      return;
+    }
+    const { origin: _, ...again } = { ...item, tried: [...item.tried, to] };
+    this.#deliverShared(again, false, settle, nowMs);
+  }
+
+  /** Topic Names of this shard with a retained message that match. */
   retainedNames(topicFilter: string, nowMs: number): string[] {
-    const topicNames = this.#retained.matchingNames(topicFilter);
-    return topicNames.concat(this.#serverTopics.matchingNames(topicFilter, nowMs));
+    const { retained, serverTopics } = this.#parts;
+    return retained.matchingNames(topicFilter).concat(serverTopics.matchingNames(topicFilter, nowMs));
   }
 
   retained(topicName: string, nowMs: number): Publication | undefined {
-    return this.#serverTopics.read(topicName, nowMs) ?? this.#retained.read(topicName, nowMs);
+    const { retained, serverTopics } = this.#parts;
+    return serverTopics.read(topicName, nowMs) ?? retained.read(topicName, nowMs);
   }
+
+  #publishAcross(sent: Sent, settle: Settle | undefined, nowMs: number): void {
+    const { peers, retained, routes, self, subscribers } = this.#parts;
+    const { publication, publisherClientId, origin } = sent;
+    const { message } = publication;
+    // Nobody waits for what may be lost.
+    const isAwaited = message.qos > 0 || origin !== undefined;
+    const gathering = new Gathering(isAwaited ? settle : undefined);
+    const watermark = origin && peers.watermark(origin, self);
+    const earlier = origin && watermark?.outcomeOf(origin.sequence);
+    const { shards, sharedFilters } = routes.match(message.topicName);
+    if (earlier === undefined) {
+      if (message.retain) retained.store(publication, nowMs);
+      const { isMatched } = subscribers.deliverUnshared(publication, publisherClientId, nowMs);
+      if (isMatched) gathering.noteMatched();
+      const groups = new Set([...sharedFilters, ...subscribers.sharedFiltersOf(message.topicName)]);
+      for (const sharedFilter of groups) {
+        const item = sharedItem(publication, sharedFilter);
+        this.#deliverShared(item, sent.isDurable || origin !== undefined, gathering.expect(), nowMs);
+      }
+      // Only what has been done here must not be done again; what goes on to others they know themselves.
+      const isDone = isMatched || groups.size > 0 || message.retain;
+      if (origin !== undefined && isDone) watermark?.note(origin.sequence, isMatched || groups.size > 0);
+    } else if (earlier.reasonCode === ReasonCode.Success) {
+      gathering.noteMatched();
+    }
+    for (const shard of shards) this.#deliverTo(shard, sent, gathering, nowMs);
+    gathering.close();
+    if (!isAwaited) settle?.(success);
+  }
+
+  #deliverTo(shard: number, sent: Sent, gathering: Gathering, nowMs: number): void {
+    const { publication, publisherClientId, origin, isDurable } = sent;
+    const { qos } = publication.message;
+    const lane = this.#parts.peers.lane("deliver", shard);
+    const item = {
+      type: "deliver",
+      publication,
+      publisherClientId,
+      ...(origin !== undefined && { origin }),
+    } as const;
+    if (origin === undefined && (isDurable || qos === 2)) {
+      lane.postDurable(item, gathering.expect(), nowMs);
+    } else if (qos === 0 && origin === undefined) {
+      lane.post(item, "dropped", undefined, sizeOf(publication), nowMs);
+      gathering.noteMatched();
+    } else {
+      lane.post(item, "kept", gathering.expect(), sizeOf(publication), nowMs);
+    }
+  }
+
+  #handOverOnce(item: PublishItem & { type: "handOver" }, settle: Settle, nowMs: number): void {
+    const { peers, self } = this.#parts;
+    const { origin, publication, sharedFilter } = item;
+    const watermark = origin && peers.watermark(origin, self);
+    const earlier = origin && watermark?.outcomeOf(origin.sequence);
+    if (earlier !== undefined) {
+      settle(earlier);
+      return;
+    }
+    if (origin !== undefined) watermark?.note(origin.sequence, true);
+    this.handOver(publication, sharedFilter, settle, nowMs);
+  }
+
+  /** To one member in the whole namespace, on a shard that has not been tried: one that is online if any is. */
+  #deliverShared(item: SharedItem, isDurable: boolean, settle: Settle | undefined, nowMs: number): void {
+    const { peers, self, subscribers } = this.#parts;
+    const { publication, sharedFilter, tried } = item;
+    const chosen = this.#choice.choose(sharedFilter, tried, nowMs);
+    if (chosen === undefined) {
+      settle?.(nobody);
+      return;
+    }
+    const { shard, queues } = chosen;
+    if (shard === self) {
+      const isTaken = subscribers.deliverShared(publication, sharedFilter, queues, nowMs);
+      settle?.(isTaken ? success : nobody);
+      return;
+    }
+    const { qos } = publication.message;
+    const lane = peers.lane("deliver", shard);
+    const addressed = { ...item, queues };
+    if (isDurable || qos === 2) lane.postDurable(addressed, settle, nowMs);
+    else lane.post(addressed, qos === 0 ? "dropped" : "kept", settle, sizeOf(publication), nowMs);
+  }
+
+  #sendPage({ filter, replayId, after }: PublishItem & { type: "replay" }, from: number, nowMs: number): void {
+    const page = this.#pages.read(`${from} ${replayId}`, filter, after, nowMs);
+    let sizeBytes = 0;
+    for (const publication of page.publications) sizeBytes += sizeOf(publication);
+    const item = {
+      type: "retained",
+      replayId,
+      ...page,
+      ...(after !== undefined && { since: after }),
+    } as const;
+    this.#parts.peers.lane("deliver", from).post(item, "failed", undefined, sizeBytes, nowMs);
+  }
+}
+
+function sharedItem(publication: Publication, sharedFilter: string): SharedItem {
+  return { type: "deliverShared", publication, sharedFilter, queues: false, tried: [] };
 }

@@ -56,6 +56,10 @@ export class TopicTree<Value> {
     return true;
   }
 
+  forEach(visit: (value: Value) => void): void {
+    visitAll(this.#root, false, visit);
+  }
+
   /** Calls `visit` with the value of every Topic Filter in the tree that matches the Topic Name. */
   matchFilters(topicName: string, visit: (value: Value) => void): void {
     const levels = topicName.split("/");

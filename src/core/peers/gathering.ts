@@ -1,0 +1,40 @@
+import { isFailure, ReasonCode } from "../reason-code.ts";
+import type { Settle } from "./lane.ts";
+import type { Outcome } from "./message.ts";
+
+/** Waits for all the places that a message went to, and tells what came of it. */
+export class Gathering {
+  readonly #settle: Settle | undefined;
+  #left = 1;
+  #isMatched = false;
+
+  constructor(settle: Settle | undefined) {
+    this.#settle = settle;
+  }
+
+  /** One place more; the answer is to be told once. */
+  expect(): Settle {
+    this.#left += 1;
+    return (outcome) => this.#note(outcome);
+  }
+
+  /** Somebody has the message. */
+  noteMatched(): void {
+    this.#isMatched = true;
+  }
+
+  /** There are no further places. */
+  close(): void {
+    this.#note({ reasonCode: ReasonCode.NoMatchingSubscribers });
+  }
+
+  /** A place that fails is that shard's loss and counted there; the others have the message. */
+  #note({ reasonCode }: Outcome): void {
+    this.#left -= 1;
+    if (reasonCode !== ReasonCode.NoMatchingSubscribers && !isFailure(reasonCode)) this.#isMatched = true;
+    if (this.#left > 0) return;
+    this.#settle?.({
+      reasonCode: this.#isMatched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
+    });
+  }
+}

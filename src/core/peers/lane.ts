@@ -1,0 +1,299 @@
+import type { Counters } from "../counters.ts";
+import type { QueueLimits } from "../limits.ts";
+import { ReasonCode } from "../reason-code.ts";
+import { Backoff } from "./backoff.ts";
+import type { Batch, BatchAnswer, DurableItem, LaneName, Outcome, PeerItem } from "./message.ts";
+import type { Outbox } from "./outbox.ts";
+
+export type Settle = (outcome: Outcome) => void;
+
+/** What becomes of an item when the other shard does not answer. */
+export type Fate = "dropped" | "kept" | "failed";
+
+interface Entry {
+  readonly item: PeerItem;
+  readonly fate: Fate;
+  readonly sizeBytes: number;
+  readonly sinceMs: number;
+  /** Told what came of the item, once. */
+  settle: Settle | undefined;
+  /** Its number in the outbox, if it is there. */
+  ordinal: number | undefined;
+}
+
+export interface LaneParts {
+  readonly name: LaneName;
+  readonly to: number;
+  readonly outbox: Outbox;
+  readonly counters: Counters;
+  /** Of items that only memory holds. */
+  readonly memory: QueueLimits;
+  /** How long anybody waits for an answer before the outbox takes over. */
+  readonly patienceMs: number;
+  readonly backoff: Backoff;
+  /** Takes every outcome, also of an item that was read from the outbox after a reset, and passes it on. */
+  readonly onOutcome: (item: PeerItem, outcome: Outcome, to: number, settle: Settle | undefined) => void;
+}
+
+const batchLimits = { count: 500, bytes: 1024 * 1024 };
+/** A call that has not been answered by then has failed. */
+const callMs = 5_000;
+/** How long after something was put there an alarm looks after the outbox, should everybody have forgotten it. */
+const lookAfterMs = 30_000;
+/** Who asks for an answer of a sleeping lane need not wait longer for a try. */
+const soonMs = 500;
+/** After so many failures in a row the lane sleeps: what must be kept is in the outbox, and the alarm wakes it. */
+const failuresMax = 5;
+
+export const taken: Outcome = { reasonCode: ReasonCode.Success };
+const unanswered: Outcome = {
+  reasonCode: ReasonCode.UnspecifiedError,
+  reasonString: "Another part of the broker does not answer",
+};
+const crowded: Outcome = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "Too much is waiting for another part of the broker",
+};
+
+/**
+ * The sending end of a lane: one batch under way, and behind it what came since, which makes the next one. So items
+ * stay in order, and the more come the fewer calls each costs. Items that must not be lost move to the outbox when
+ * the other shard is slow; what is in the outbox goes before everything else.
+ */
+export class Lane {
+  readonly #parts: LaneParts;
+  #waiting: Entry[] = [];
+  #waitingBytes = 0;
+  #underWay: { readonly batch: BatchHead; readonly entries: Entry[]; sentAtMs: number | undefined } | undefined;
+  /** Who waits for items in the outbox that have not been read from it. */
+  readonly #settlers = new Map<number, { readonly settle: Settle; readonly sinceMs: number }>();
+  /** Items that are to be kept go through the outbox until it is empty, for the order's sake. */
+  #isSpilled = false;
+  #stream = 0;
+  #sequence = 0;
+  #failures = 0;
+  #retryAtMs = -Infinity;
+
+  constructor(parts: LaneParts) {
+    this.#parts = parts;
+  }
+
+  get isIdle(): boolean {
+    return this.#underWay === undefined && this.#waiting.length === 0 && this.#parts.outbox.isEmpty;
+  }
+
+  /** An item that memory holds, until the other shard is slow. */
+  post(item: PeerItem, fate: Fate, settle: Settle | undefined, sizeBytes: number, nowMs: number): void {
+    const isFull = this.#isFull(sizeBytes);
+    if (fate === "kept" && (isFull || this.#isSpilled)) {
+      this.#isSpilled = true;
+      this.#keep(item as DurableItem, settle, nowMs);
+      return;
+    }
+    if (isFull || (fate === "dropped" && this.#isAsleep)) {
+      this.#lose(fate, settle);
+      return;
+    }
+    // Somebody asks: the other shard is tried again before its time.
+    if (fate === "failed") this.#retryAtMs = Math.min(this.#retryAtMs, nowMs + soonMs);
+    this.#waiting.push({ item, fate, settle, sizeBytes, sinceMs: nowMs, ordinal: undefined });
+    this.#waitingBytes += sizeBytes;
+  }
+
+  /** An item that is written before it is sent. */
+  postDurable(item: DurableItem, settle: Settle | undefined, nowMs: number): void {
+    // It must not overtake a message of the same QoS that is still to be kept; those of QoS 2 are in the outbox.
+    if (item.type !== "removeRoute" && item.publication.message.qos === 1) this.#spill();
+    this.#keep(item, settle, nowMs);
+  }
+
+  /** The other shard failed so often that only the alarm, or somebody who asks, tries it again. */
+  get #isAsleep(): boolean {
+    return this.#failures >= failuresMax;
+  }
+
+  /** The batch to send now, if any: a new one, or one that failed. */
+  next(nowMs: number): BatchHead | undefined {
+    if (this.#underWay === undefined) this.#load(nowMs);
+    const underWay = this.#underWay;
+    if (underWay === undefined || underWay.sentAtMs !== undefined || nowMs < this.#retryAtMs) return undefined;
+    underWay.sentAtMs = nowMs;
+    return underWay.batch;
+  }
+
+  /** The other shard has answered the batch of that stream and sequence. */
+  answered(stream: number, sequence: number, answer: BatchAnswer, nowMs: number): void {
+    const underWay = this.#underWay;
+    if (underWay?.batch.stream !== stream || underWay.batch.sequence !== sequence) return;
+    if (answer.type === "refused") return this.#refused(answer, nowMs);
+    if (answer.outcomes.length !== underWay.entries.length) return this.failed(stream, sequence, nowMs);
+    this.#underWay = undefined;
+    this.wake();
+    for (const [index, entry] of underWay.entries.entries()) {
+      const outcome = answer.outcomes[index] as Outcome;
+      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal, nowMs);
+      this.#parts.onOutcome(entry.item, outcome, this.#parts.to, entry.settle);
+    }
+    if (this.#parts.outbox.isEmpty) this.#isSpilled = false;
+  }
+
+  /** The batch may or may not have arrived. */
+  failed(stream: number, sequence: number, nowMs: number): void {
+    const underWay = this.#underWay;
+    if (underWay?.batch.stream !== stream || underWay.batch.sequence !== sequence) return;
+    underWay.sentAtMs = undefined;
+    this.#failures += 1;
+    this.#parts.counters.peerFailures += 1;
+    this.#retryAtMs = nowMs + this.#parts.backoff.delayMs(this.#failures);
+    if (this.#failures >= failuresMax) this.#giveUp(nowMs);
+  }
+
+  /** The other shard lives: there is nothing to wait for. */
+  wake(): void {
+    this.#failures = 0;
+    this.#retryAtMs = -Infinity;
+  }
+
+  /** When {@link tick} is to be called; a timer is enough, for memory waits for it. */
+  get timerDueAtMs(): number {
+    const underWay = this.#underWay;
+    let dueAtMs = this.#patienceEndsAtMs();
+    if (underWay?.sentAtMs !== undefined) dueAtMs = Math.min(dueAtMs, underWay.sentAtMs + callMs);
+    else if (underWay !== undefined || this.#waiting.length > 0) dueAtMs = Math.min(dueAtMs, this.#retryAtMs);
+    return dueAtMs;
+  }
+
+  /** When the outbox is to be looked after even if all memory is lost; undefined when it is empty. */
+  alarmDueAtMs(nowMs: number): number | undefined {
+    if (this.#parts.outbox.isEmpty) return undefined;
+    return Math.max(this.#retryAtMs, nowMs + lookAfterMs);
+  }
+
+  tick(nowMs: number): void {
+    const underWay = this.#underWay;
+    if (underWay?.sentAtMs !== undefined && underWay.sentAtMs + callMs <= nowMs) {
+      this.failed(underWay.batch.stream, underWay.batch.sequence, nowMs);
+    }
+    if (this.#patienceEndsAtMs() <= nowMs) this.#spill();
+  }
+
+  #isFull(sizeBytes: number): boolean {
+    const { messagesMax, bytesMax } = this.#parts.memory;
+    return this.#waiting.length >= messagesMax || this.#waitingBytes + sizeBytes > bytesMax;
+  }
+
+  #keep(item: DurableItem, settle: Settle | undefined, nowMs: number): void {
+    const ordinal = this.#parts.outbox.append(item);
+    if (ordinal === undefined) this.#lose("kept", settle);
+    else if (settle !== undefined) this.#settlers.set(ordinal, { settle, sinceMs: nowMs });
+  }
+
+  #lose(fate: Fate, settle: Settle | undefined): void {
+    if (fate !== "failed") this.#parts.counters.droppedPeerBusy += 1;
+    settle?.(crowded);
+  }
+
+  /** Makes a batch: first of the outbox, then of what waits in memory. */
+  #load(nowMs: number): void {
+    const entries: Entry[] = [];
+    let leftBytes = batchLimits.bytes;
+    for (const { ordinal, item, sizeBytes } of this.#parts.outbox.read(batchLimits, nowMs)) {
+      const settler = this.#settlers.get(ordinal);
+      this.#settlers.delete(ordinal);
+      const sinceMs = settler?.sinceMs ?? nowMs;
+      entries.push({ item, fate: "kept", settle: settler?.settle, sizeBytes, sinceMs, ordinal });
+      leftBytes -= sizeBytes;
+    }
+    let count = 0;
+    for (const { sizeBytes } of this.#waiting) {
+      const isOver = entries.length + count >= batchLimits.count || sizeBytes > leftBytes;
+      if (isOver && entries.length + count > 0) break;
+      leftBytes -= sizeBytes;
+      this.#waitingBytes -= sizeBytes;
+      count += 1;
+    }
+    entries.push(...this.#waiting.splice(0, count));
+    if (entries.length === 0) return;
+    if (this.#stream === 0) this.#begin(nowMs);
+    this.#sequence += 1;
+    const { name: lane, to } = this.#parts;
+    const items = entries.map((entry) => entry.item);
+    const batch = { lane, to, stream: this.#stream, sequence: this.#sequence, items };
+    this.#underWay = { batch, entries, sentAtMs: undefined };
+  }
+
+  /** A new stream: what the receiver knows of an earlier one does not hold for it. */
+  #begin(nowMs: number, after = 0): void {
+    this.#stream = Math.max(nowMs, this.#stream + 1, after + 1);
+    this.#sequence = 0;
+  }
+
+  #refused(answer: BatchAnswer & { type: "refused" }, nowMs: number): void {
+    const underWay = this.#underWay;
+    if (underWay === undefined) return;
+    const isOutOfStep = answer.refusal === "stream" || answer.refusal === "sequence";
+    if (!isOutOfStep) return this.failed(underWay.batch.stream, underWay.batch.sequence, nowMs);
+    this.#begin(nowMs, answer.stream);
+    this.#sequence = 1;
+    const batch = { ...underWay.batch, stream: this.#stream, sequence: 1 };
+    this.#underWay = { ...underWay, batch, sentAtMs: undefined };
+    this.#failures += 1;
+    this.#retryAtMs = nowMs + this.#parts.backoff.delayMs(this.#failures);
+  }
+
+  #patienceEndsAtMs(): number {
+    const first = this.#underWay?.entries.find(isAwaited) ?? this.#waiting.find(isAwaited);
+    const [settler] = this.#settlers.values();
+    return Math.min(first?.sinceMs ?? Infinity, settler?.sinceMs ?? Infinity) + this.#parts.patienceMs;
+  }
+
+  /** Nobody waits any longer: what is to be kept is in the outbox from now on, and its sender may go on. */
+  #spill(): void {
+    for (const entry of this.#underWay?.entries ?? []) if (entry.fate === "kept") this.#spillEntry(entry);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const entry of waiting) {
+      if (entry.fate === "kept") {
+        this.#spillEntry(entry);
+      } else {
+        this.#waiting.push(entry);
+        this.#waitingBytes += entry.sizeBytes;
+      }
+    }
+    for (const [ordinal, { settle }] of this.#settlers) {
+      this.#settlers.delete(ordinal);
+      settle(taken);
+    }
+  }
+
+  #spillEntry(entry: Entry): void {
+    this.#isSpilled = true;
+    entry.ordinal ??= this.#parts.outbox.append(entry.item as DurableItem);
+    const { settle } = entry;
+    entry.settle = undefined;
+    if (entry.ordinal === undefined) this.#lose("kept", settle);
+    else settle?.(taken);
+  }
+
+  #giveUp(nowMs: number): void {
+    this.#spill();
+    this.#isSpilled = true;
+    const lost = [...(this.#underWay?.entries ?? []), ...this.#waiting];
+    this.#underWay = undefined;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#begin(nowMs);
+    for (const { fate, settle } of lost) {
+      if (fate === "dropped") this.#parts.counters.droppedPeerBusy += 1;
+      if (fate !== "kept") settle?.(unanswered);
+    }
+  }
+}
+
+/** A batch without what every batch of the shard has. */
+export type BatchHead = Pick<Batch, "lane" | "to" | "stream" | "sequence" | "items">;
+
+function isAwaited({ fate, settle }: Entry): boolean {
+  return fate === "kept" && settle !== undefined;
+}

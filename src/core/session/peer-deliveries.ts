@@ -1,0 +1,63 @@
+import type { DeliverItem, Outcome } from "../peers/message.ts";
+import type { Peers } from "../peers/peers.ts";
+import { ReasonCode } from "../reason-code.ts";
+import type { Delivering } from "./delivering.ts";
+import type { Sessions } from "./sessions.ts";
+import type { SubscriberRoutes } from "./subscriber-routes.ts";
+
+type Deliver = DeliverItem & { readonly type: "deliver" };
+type DeliverShared = DeliverItem & { readonly type: "deliverShared" };
+
+const success: Outcome = { reasonCode: ReasonCode.Success };
+const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
+
+/** What owners of topics send to the sessions of this shard: applied and answered at once. */
+export class PeerDeliveries {
+  readonly #peers: Peers;
+  readonly #sessions: Sessions;
+  readonly #delivering: Delivering;
+  readonly #routes: SubscriberRoutes;
+
+  constructor(peers: Peers, sessions: Sessions, delivering: Delivering, routes: SubscriberRoutes) {
+    this.#peers = peers;
+    this.#sessions = sessions;
+    this.#delivering = delivering;
+    this.#routes = routes;
+  }
+
+  handle(item: DeliverItem, owner: number, nowMs: number): Outcome {
+    switch (item.type) {
+      case "deliver":
+        return this.#once(item, owner, () => this.#deliver(item, nowMs));
+      case "deliverShared":
+        return this.#once(item, owner, () => this.#deliverShared(item, nowMs));
+      case "retained":
+        this.#delivering.receivePage(item, nowMs);
+        return success;
+    }
+  }
+
+  /** A numbered message is applied once; when it comes again, the answer is the same. */
+  #once({ origin }: Deliver | DeliverShared, owner: number, apply: () => Outcome): Outcome {
+    if (origin === undefined) return apply();
+    const watermark = this.#peers.watermark(origin, owner);
+    const earlier = watermark.outcomeOf(origin.sequence);
+    if (earlier !== undefined) return earlier;
+    const outcome = apply();
+    watermark.note(origin.sequence, outcome.reasonCode === ReasonCode.Success);
+    return outcome;
+  }
+
+  #deliver({ publication, publisherClientId }: Deliver, nowMs: number): Outcome {
+    const matches = this.#sessions.deliverUnshared(publication, publisherClientId, nowMs);
+    if (matches.isMatched) return success;
+    return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
+  }
+
+  #deliverShared({ publication, sharedFilter, queues }: DeliverShared, nowMs: number): Outcome {
+    const members = this.#sessions.membersOf(sharedFilter);
+    if (members === undefined) return { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
+    const isTaken = this.#sessions.deliverShared(publication, sharedFilter, queues, nowMs);
+    return { ...(isTaken ? success : nobody), members };
+  }
+}
