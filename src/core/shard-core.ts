@@ -109,6 +109,7 @@ export class ShardCore implements ShardContext {
       this.sessions,
       this.delivering,
       this.#subscriberRoutes,
+      this.owners,
     );
     this.#flushes = new TokenBucket(config.flushesPerSecMax, flushBurst);
     this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);

@@ -2,7 +2,7 @@ import type { Counters } from "../counters.ts";
 import type { QueueLimits } from "../limits.ts";
 import { ReasonCode } from "../reason-code.ts";
 import { Backoff } from "./backoff.ts";
-import type { Batch, BatchAnswer, DurableItem, LaneName, Outcome, PeerItem } from "./message.ts";
+import type { Batch, BatchAnswer, DurableItem, LaneName, Origin, Outcome, PeerItem } from "./message.ts";
 import type { Outbox } from "./outbox.ts";
 
 export type Settle = (outcome: Outcome) => void;
@@ -23,6 +23,7 @@ interface Entry {
 
 export interface LaneParts {
   readonly name: LaneName;
+  readonly from: number;
   readonly to: number;
   readonly outbox: Outbox;
   readonly counters: Counters;
@@ -201,7 +202,8 @@ export class Lane {
       const settler = this.#settlers.get(ordinal);
       this.#settlers.delete(ordinal);
       const sinceMs = settler?.sinceMs ?? nowMs;
-      entries.push({ item, fate: "kept", settle: settler?.settle, sizeBytes, sinceMs, ordinal });
+      const numbered = numberedBy(item, { shard: this.#parts.from, sequence: ordinal });
+      entries.push({ item: numbered, fate: "kept", settle: settler?.settle, sizeBytes, sinceMs, ordinal });
       leftBytes -= sizeBytes;
     }
     let count = 0;
@@ -293,6 +295,11 @@ export class Lane {
 
 /** A batch without what every batch of the shard has. */
 export type BatchHead = Pick<Batch, "lane" | "to" | "stream" | "sequence" | "items">;
+
+/** What has been written may be sent again after a reset, so it tells the number by which it is known. */
+function numberedBy(item: DurableItem, origin: Origin): DurableItem {
+  return item.type === "removeRoute" || item.origin !== undefined ? item : { ...item, origin };
+}
 
 function isAwaited({ fate, settle }: Entry): boolean {
   return fate === "kept" && settle !== undefined;

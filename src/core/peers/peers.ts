@@ -256,9 +256,10 @@ export class Peers {
   }
 
   #newLane(name: LaneName, to: number, number: number): Lane {
-    const { counters, handlers, limits } = this.#parts;
+    const { counters, handlers, limits, self: from } = this.#parts;
     return new Lane({
       name,
+      from,
       to,
       outbox: this.#outbox(number),
       counters,

@@ -255,7 +255,8 @@ export class Delivering {
    * A page of retained messages from their owner. They go out as they come, for live messages of the same topics come
    * behind them; the next page waits until the client has taken this one.
    */
-  receivePage({ replayId, publications, since, after }: RetainedPage, nowMs: number): void {
+  receivePage(page: RetainedPage, owners: TopicOwners, nowMs: number): void {
+    const { replayId, publications, since, after } = page;
     const session = this.#awaitsPage.get(replayId);
     const [replay] = session?.replays ?? [];
     if (session === undefined || replay?.type !== "peer") return;
@@ -268,8 +269,8 @@ export class Delivering {
     if (after === undefined) {
       this.#awaitsPage.delete(replayId);
       session.replays.shift();
-      if (session.replays.length === 0) this.#replaying.delete(session);
     }
+    this.#stepReplays(session, owners, nowMs);
   }
 
   #peerReplay(subscription: SubscriptionRecord, owner: number, nowMs: number): PeerReplay {

@@ -1,6 +1,7 @@
 import type { DeliverItem, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { ReasonCode } from "../reason-code.ts";
+import type { TopicOwners } from "../topics/topic-owners.ts";
 import type { Delivering } from "./delivering.ts";
 import type { Sessions } from "./sessions.ts";
 import type { SubscriberRoutes } from "./subscriber-routes.ts";
@@ -17,12 +18,20 @@ export class PeerDeliveries {
   readonly #sessions: Sessions;
   readonly #delivering: Delivering;
   readonly #routes: SubscriberRoutes;
+  readonly #owners: TopicOwners;
 
-  constructor(peers: Peers, sessions: Sessions, delivering: Delivering, routes: SubscriberRoutes) {
+  constructor(
+    peers: Peers,
+    sessions: Sessions,
+    delivering: Delivering,
+    routes: SubscriberRoutes,
+    owners: TopicOwners,
+  ) {
     this.#peers = peers;
     this.#sessions = sessions;
     this.#delivering = delivering;
     this.#routes = routes;
+    this.#owners = owners;
   }
 
   handle(item: DeliverItem, owner: number, nowMs: number): Outcome {
@@ -32,7 +41,7 @@ export class PeerDeliveries {
       case "deliverShared":
         return this.#once(item, owner, () => this.#deliverShared(item, nowMs));
       case "retained":
-        this.#delivering.receivePage(item, nowMs);
+        this.#delivering.receivePage(item, this.#owners, nowMs);
         return success;
     }
   }

@@ -130,8 +130,8 @@ export class TopicOwner {
       settle?.(outcome);
       return;
     }
-    const { origin: _, ...again } = { ...item, tried: [...item.tried, to] };
-    this.#deliverShared(again, false, settle, nowMs);
+    const { origin, ...again } = { ...item, tried: [...item.tried, to] };
+    this.#deliverShared(again, origin !== undefined, settle, nowMs);
   }
 
   /** Topic Names of this shard with a retained message that match. */
