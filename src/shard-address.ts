@@ -2,6 +2,12 @@
 import type { Config } from "./config.ts";
 import type { Env } from "./env.ts";
 
+/**
+ * Header of an upgrade request from the Worker to a shard, never from a client: the identifier that the Worker has made
+ * up for a client that sends an empty one.
+ */
+export const assignedClientIdHeader = "duramq-assigned-client-id";
+
 /** The object's name: its place belongs to it, so that everybody reaches the same object. */
 function shardName({ namespace, location }: Config, index: number): string {
   const name = `${namespace}/${index}`;

@@ -5,6 +5,7 @@ import type { Layout } from "./placement.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Output } from "./output.ts";
 import type { Delivering } from "./session/delivering.ts";
+import type { Replaying } from "./session/replaying.ts";
 import type { Sessions } from "./session/sessions.ts";
 import type { TopicOwners } from "./topics/topic-owners.ts";
 
@@ -17,6 +18,7 @@ export interface ShardContext {
   readonly log: MessageLog;
   readonly sessions: Sessions;
   readonly delivering: Delivering;
+  readonly replaying: Replaying;
   readonly owners: TopicOwners;
   /** The layout that the shard's data belong to, if it is not the present one: nobody is served then. */
   readonly foreignLayout: Layout | undefined;

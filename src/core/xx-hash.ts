@@ -74,12 +74,7 @@ function utf8Of(text: string): Uint8Array<ArrayBuffer> {
     else if (code < 0x800) bytes.push(0xc0 | (code >> 6), continuation(code));
     else if (code < 0x10000) bytes.push(0xe0 | (code >> 12), continuation(code >> 6), continuation(code));
     else
-      bytes.push(
-        0xf0 | (code >> 18),
-        continuation(code >> 12),
-        continuation(code >> 6),
-        continuation(code),
-      );
+      bytes.push(0xf0 | (code >> 18), continuation(code >> 12), continuation(code >> 6), continuation(code));
   }
   return Uint8Array.from(bytes);
 }

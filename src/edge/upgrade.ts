@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
-import { shardStub } from "../shard-address.ts";
+import { assignedClientIdHeader, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import { problem } from "./problem.ts";
 import type { RelaySocket } from "./relay-socket.ts";
@@ -8,9 +8,6 @@ import { Relay } from "./relay.ts";
 
 /** As for Client Identifiers themselves; the hint travels in the socket's attachment. */
 const clientIdHintLengthMax = 256;
-
-/** By which the Worker tells a shard which Client Identifier to assign. Never taken from a client. */
-const assignedClientIdHeader = "duramq-assigned-client-id";
 
 /**
  * Hands a WebSocket to its shard. When the shard is known the runtime passes frames through: they cost the Worker

@@ -21,7 +21,7 @@ import { startWorkerd, type Workerd } from "./workerd-process.ts";
 
 const READY_MAX_MS = 15_000;
 const READY_POLL_MS = 50;
-const DRAIN_MAX_MS = 4_000;
+const COMMAND_MAX_MS = 4_000;
 const EXIT_MAX_MS = 2_000;
 /** Ctrl-C under npm arrives twice, from the terminal and from npm; that is one wish, not two. */
 const SAME_SIGNAL_MS = 500;
@@ -51,6 +51,7 @@ async function main(): Promise<void> {
   const starting = startBroker(command.config);
   const broker = await Promise.race([starting, stopRequested]);
   if (broker === "stop") process.exit(0);
+  await wake(broker);
   process.stdout.write(
     `duramq ready on ws://${formatAddress(urlHost(command.config.host), broker.port)}/mqtt\n`,
   );
@@ -156,10 +157,20 @@ function urlHost(host: string): string {
   return host.replace(/^\[(.*)\]$/, "$1");
 }
 
+/** After a kill every shard has clients to look after that may not come back to wake it. */
+async function wake(broker: Broker): Promise<void> {
+  const problem = await ask(broker, "/wake");
+  if (problem !== undefined) process.stderr.write(`duramq: not every shard was woken: ${problem}\n`);
+}
+
 /** Lets every shard say goodbye to its clients; a broker that cannot is stopped all the same. */
-async function drain({ controlSocketPath, objectsPath }: Broker): Promise<void> {
-  const problem = await postDrain(controlSocketPath, JSON.stringify(objectIds(objectsPath)));
+async function drain(broker: Broker): Promise<void> {
+  const problem = await ask(broker, "/drain");
   if (problem !== undefined) process.stderr.write(`duramq: clients were not told of the stop: ${problem}\n`);
+}
+
+function ask({ controlSocketPath, objectsPath }: Broker, path: string): Promise<string | undefined> {
+  return post(controlSocketPath, path, JSON.stringify(objectIds(objectsPath)));
 }
 
 /** workerd keeps the database of an object in a file of that name. */
@@ -169,15 +180,16 @@ function objectIds(objectsPath: string): string[] {
   return readdirSync(path).flatMap((name) => /^([0-9a-f]+)\.sqlite$/.exec(name)?.[1] ?? []);
 }
 
-function postDrain(socketPath: string, existing: string): Promise<string | undefined> {
+/** What went wrong, if anything. */
+function post(socketPath: string, path: string, body: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(DRAIN_MAX_MS);
-    const post = request({ socketPath, path: "/drain", method: "POST", signal }, (response) => {
+    const signal = AbortSignal.timeout(COMMAND_MAX_MS);
+    const command = request({ socketPath, path, method: "POST", signal }, (response) => {
       response.resume();
       resolve(response.statusCode === 204 ? undefined : `status ${response.statusCode}`);
     });
-    post.on("error", (error) => resolve(error.message));
-    post.end(existing);
+    command.on("error", (error) => resolve(error.message));
+    command.end(body);
   });
 }
 

@@ -6,10 +6,16 @@ import { shardStub } from "../shard-address.ts";
 export { default, Shard } from "../worker.ts";
 
 /** Below the launcher's own patience, so that it gets an answer rather than a time-out. */
-const DRAIN_MAX_MS = 3_000;
+const ANSWER_MAX_MS = 3_000;
 
-/** Shards that drain at the same time. */
-const DRAINS_AT_ONCE = 64;
+/** Shards that are asked at the same time. */
+const CALLS_AT_ONCE = 64;
+
+/** What the launcher asks of every shard that exists, by path. */
+const COMMANDS: Readonly<Record<string, (shard: ShardStub) => Promise<void>>> = {
+  "/drain": (shard) => shard.drain(),
+  "/wake": (shard) => shard.wake(),
+};
 
 type ShardStub = ReturnType<typeof shardStub>;
 
@@ -20,24 +26,29 @@ type ShardStub = ReturnType<typeof shardStub>;
 export class Control extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (request.method !== "POST" || pathname !== "/drain") return new Response(null, { status: 404 });
-    return drained(drainAll(this.env, new Set(await request.json<string[]>())));
+    const command = request.method === "POST" ? COMMANDS[pathname] : undefined;
+    if (command === undefined) return new Response(null, { status: 404 });
+    return answerTo(askAll(this.env, new Set(await request.json<string[]>()), command));
   }
 }
 
-/** Asks all shards that exist, by their object ids; one that fails must not keep the others from draining. */
-async function drainAll(env: Env, existing: ReadonlySet<string>): Promise<number> {
+/** Asks all shards that exist, by their object ids; one that fails must not keep the others from being asked. */
+async function askAll(
+  env: Env,
+  existing: ReadonlySet<string>,
+  command: (shard: ShardStub) => Promise<void>,
+): Promise<number> {
   const shards = shardsOf(env, existing);
-  const drainInTurn = async (): Promise<number> => {
+  const askInTurn = async (): Promise<number> => {
     let failures = 0;
-    for (const shard of shards) failures += await drain(shard);
+    for (const shard of shards) failures += await ask(shard, command);
     return failures;
   };
-  const failures = await Promise.all(Array.from({ length: DRAINS_AT_ONCE }, drainInTurn));
+  const failures = await Promise.all(Array.from({ length: CALLS_AT_ONCE }, askInTurn));
   return failures.reduce((sum, count) => sum + count, 0);
 }
 
-/** Shared by all who drain: each takes the next. To ask one that does not exist would make it. */
+/** Shared by all who ask: each takes the next. To ask one that does not exist would make it. */
 function* shardsOf(env: Env, existing: ReadonlySet<string>): Generator<ShardStub> {
   for (const namespace of namespacesOf(env)) {
     const config = configOf(env, namespace);
@@ -50,19 +61,19 @@ function* shardsOf(env: Env, existing: ReadonlySet<string>): Generator<ShardStub
 }
 
 /** How many failed: 0 or 1. */
-async function drain(shard: ShardStub): Promise<number> {
+async function ask(shard: ShardStub, command: (shard: ShardStub) => Promise<void>): Promise<number> {
   try {
-    await shard.drain();
+    await command(shard);
     return 0;
   } catch {
     return 1;
   }
 }
 
-async function drained(work: Promise<number>): Promise<Response> {
-  const timeout = new Promise<"late">((resolve) => setTimeout(() => resolve("late"), DRAIN_MAX_MS));
+async function answerTo(work: Promise<number>): Promise<Response> {
+  const timeout = new Promise<"late">((resolve) => setTimeout(() => resolve("late"), ANSWER_MAX_MS));
   const failures = await Promise.race([work, timeout]);
-  if (failures === "late") return new Response("not every shard drained in time", { status: 504 });
-  if (failures > 0) return new Response(`${failures} shards failed to drain`, { status: 500 });
+  if (failures === "late") return new Response("not every shard answered in time", { status: 504 });
+  if (failures > 0) return new Response(`${failures} shards failed`, { status: 500 });
   return new Response(null, { status: 204 });
 }

@@ -107,7 +107,8 @@ function toBatch({ head, items, publications }: BatchRecord): Batch {
     return publication;
   };
   const whole = items.map((item): PeerItem => {
-    if ("publication" in item) return { ...item, publication: at(item["publication"]) } as unknown as PeerItem;
+    if ("publication" in item)
+      return { ...item, publication: at(item["publication"]) } as unknown as PeerItem;
     if ("publications" in item) {
       const all = (item["publications"] as readonly unknown[]).map(at);
       return { ...item, publications: all } as unknown as PeerItem;

@@ -8,7 +8,10 @@ import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import type { ShardStorage } from "../core/storage-port.ts";
 import type { ClientSocket } from "./client-socket.ts";
-import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "./peer-codec.ts";
+import type { CallPeer } from "./peer-calls.ts";
+import { PeerCalls } from "./peer-calls.ts";
+import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
+import { Quarantine } from "./quarantine.ts";
 import { StalledSockets } from "./stalled-sockets.ts";
 
 /** What the host needs of the platform. */
@@ -17,17 +20,13 @@ export interface ShardPlatform {
   readonly shardIndex: number;
   readonly storage: ShardStorage;
   nowMs(): number;
-  /** Sends a call to another shard of the namespace. */
-  callPeer(to: number, bytes: Uint8Array): Promise<Uint8Array>;
+  readonly callPeer: CallPeer;
   setAlarm(dueAtMs: number, unconfirmed: boolean): void;
   /** Every socket that may carry a connection, known or not. */
   sockets(): Iterable<ClientSocket>;
   /** Ends this life of the object at once: its memory can no longer be trusted. */
   reset(reason: string): never;
 }
-
-/** Work of one client that the alarm may fail at before it is left alone. */
-const failuresMax = 5;
 
 /**
  * Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and decides when output is joined. A
@@ -47,11 +46,8 @@ export class ShardHost {
   readonly #stalled = new StalledSockets();
   /** Sockets with more untaken than any client may have. */
   readonly #overflowing = new Set<ClientSocket>();
-  readonly #failures = new Map<string, number>();
-  readonly #quarantined = new Set<string>();
-  /** Calls of other shards that wait for an answer. */
-  readonly #calls = new Map<number, { answer(bytes: Uint8Array): void; fail(): void }>();
-  #lastCallId = 0;
+  readonly #quarantine = new Quarantine();
+  readonly #calls: PeerCalls;
   #core: ShardCore;
   #armedAlarmAtMs: number | undefined;
   /** Set while events join those before them. */
@@ -63,6 +59,7 @@ export class ShardHost {
   constructor(config: Config, platform: ShardPlatform) {
     this.#config = config;
     this.#platform = platform;
+    this.#calls = new PeerCalls(platform.callPeer, (input) => this.#handle(input));
     this.#core = this.#newCore();
   }
 
@@ -119,33 +116,25 @@ export class ShardHost {
   called(bytes: Uint8Array): Promise<Uint8Array> {
     const decoded = decodeBatch(bytes);
     if ("refusal" in decoded) return Promise.resolve(encodeAnswer(decoded.refusal));
-    this.#lastCallId += 1;
-    const callId = this.#lastCallId;
-    return new Promise((resolve, reject) => {
-      this.#calls.set(callId, { answer: resolve, fail: () => reject(new Error("The call was lost")) });
-      this.#handleBatch(callId, decoded.batch);
-    });
+    const { callId, answered } = this.#calls.open();
+    this.#handleBatch(callId, decoded.batch);
+    return answered;
   }
 
   /** An item at which the core fails is left out when the batch is handled again. */
   #handleBatch(callId: number, batch: Batch): void {
     const skip = new Set<number>();
-    for (;;) {
+    for (let isDone = false; !isDone;) {
       const input: Input = { type: "called", callId, batch, skip };
       try {
         this.#run(this.#core.handle(input, this.#platform.nowMs()));
-        break;
+        isDone = true;
       } catch (error) {
         const item = this.#core.peerItemInHand;
-        const call = this.#calls.get(callId);
-        if (call !== undefined) this.#calls.delete(callId);
+        isDone = item === undefined || skip.has(item);
+        if (item !== undefined) skip.add(item);
         this.#recover(input, error);
-        if (call === undefined || item === undefined || skip.has(item)) {
-          call?.fail();
-          break;
-        }
-        this.#calls.set(callId, call);
-        skip.add(item);
+        this.#calls.failAll(isDone ? undefined : callId);
       }
     }
     this.#settleOrJoin();
@@ -172,7 +161,7 @@ export class ShardHost {
       },
       traffic: this.#traffic,
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
-      quarantined: this.#quarantined,
+      quarantined: this.#quarantine.clientIds,
     });
   }
 
@@ -220,8 +209,8 @@ export class ShardHost {
     for (const effect of effects) {
       if (effect.type === "commit") this.#commit(effect);
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
-      else if (effect.type === "call") this.#call(effect.batch);
-      else if (effect.type === "answer") this.#answer(effect);
+      else if (effect.type === "call") this.#calls.send(effect.batch);
+      else if (effect.type === "answer") this.#calls.answer(effect.callId, effect.answer);
       else this.#runForConnection(effect);
     }
   }
@@ -232,39 +221,14 @@ export class ShardHost {
     try {
       if (effect.type === "send")
         this.#write(connectionId, encodePacket(effect.packet, effect.protocolVersion));
-      else if (effect.type === "deliver") this.#deliver(effect);
+      else if (effect.type === "deliver")
+        this.#write(connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
       else if (effect.type === "close") this.#close(effect);
       else this.#sockets.get(connectionId)?.attach(effect.attachment);
     } catch (error) {
       console.error(`duramq: "${effect.type}" failed`, error);
       this.#broken.add(connectionId);
     }
-  }
-
-  #deliver({ connectionId, delivery, protocolVersion }: Effect & { type: "deliver" }): void {
-    this.#write(connectionId, this.#encoder.encode(delivery, protocolVersion));
-  }
-
-  #call(batch: Batch): void {
-    const { to, lane, stream, sequence } = batch;
-    const head = { lane, stream, sequence };
-    this.#platform.callPeer(to, encodeBatch(batch)).then(
-      (bytes) => this.#answered(to, head, bytes),
-      () => this.#handle({ type: "answered", to, head }),
-    );
-  }
-
-  #answered(to: number, head: Pick<Batch, "lane" | "stream" | "sequence">, bytes: Uint8Array): void {
-    try {
-      this.#handle({ type: "answered", to, head, answer: decodeAnswer(bytes) });
-    } catch {
-      this.#handle({ type: "answered", to, head });
-    }
-  }
-
-  #answer({ callId, answer }: Effect & { type: "answer" }): void {
-    this.#calls.get(callId)?.answer(encodeAnswer(answer));
-    this.#calls.delete(callId);
   }
 
   #setAlarm(dueAtMs: number, unconfirmed: boolean): void {
@@ -392,13 +356,12 @@ export class ShardHost {
    */
   #recover(input: Input, error: unknown): void {
     console.error(`duramq: handling "${input.type}" failed`, error);
-    this.#blame(this.#core.clientIdInHand);
+    const { clientIdInHand } = this.#core;
+    if (clientIdInHand !== undefined) this.#quarantine.blame(clientIdInHand);
     const lost = new Set(this.#core.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
-    // Those who called will call again.
-    for (const call of this.#calls.values()) call.fail();
-    this.#calls.clear();
+    if (input.type !== "called") this.#calls.failAll();
     if (input.type === "alarm") this.#setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
     this.#replay(this.#startInput());
     for (const connectionId of lost) {
@@ -423,13 +386,6 @@ export class ShardHost {
       this.#write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
     }
     this.#close({ type: "close", connectionId, code: 1011, reason: "Internal error" });
-  }
-
-  #blame(clientId: string | undefined): void {
-    if (clientId === undefined) return;
-    const count = (this.#failures.get(clientId) ?? 0) + 1;
-    this.#failures.set(clientId, count);
-    if (count >= failuresMax) this.#quarantined.add(clientId);
   }
 }
 

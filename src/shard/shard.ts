@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
 import { configOf } from "../config.ts";
-import { parseShardName, shardStub } from "../shard-address.ts";
+import { assignedClientIdHeader, parseShardName, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
@@ -10,12 +10,6 @@ import { ClientSocket } from "./client-socket.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { PeerSession } from "./peer-session.ts";
 import { ShardHost } from "./shard-host.ts";
-
-/** Close codes that a peer's close event may carry and that cannot be sent (RFC 6455, section 7.4.1). */
-const unsendableCloseCodes: readonly number[] = [1005, 1006, 1015];
-
-/** Set by the Worker, never by a client: the identifier that it made up for a client which sends an empty one. */
-const assignedClientIdHeader = "duramq-assigned-client-id";
 
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
@@ -90,7 +84,8 @@ export class Shard extends DurableObject<Env> {
   override webSocketClose(server: WebSocket, code: number, reason: string): void {
     this.#forget(server);
     // The runtime does not answer the peer's close by itself; without the answer the peer sees 1006.
-    server.close(unsendableCloseCodes.includes(code) ? 1000 : code, reason);
+    if (isSendable(code)) server.close(code, reason);
+    else server.close(1000);
   }
 
   override webSocketError(server: WebSocket): void {
@@ -104,6 +99,11 @@ export class Shard extends DurableObject<Env> {
   /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
   drain(): void {
     this.#host.drain();
+  }
+
+  /** After a stop that nobody was told of: looks after the clients that it cut off, without waiting for an event. */
+  wake(): void {
+    this.#host.alarm();
   }
 
   /** A call of another shard of the namespace. */
@@ -160,6 +160,11 @@ export class Shard extends DurableObject<Env> {
     this.ctx.abort(reason);
     throw new Error(reason);
   }
+}
+
+/** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
+function isSendable(code: number): boolean {
+  return code >= 1000 && code < 5000 && ![1004, 1005, 1006, 1015].includes(code);
 }
 
 function placeOf({ id }: DurableObjectState): { namespace: string; index: number } {

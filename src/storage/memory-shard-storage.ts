@@ -78,9 +78,8 @@ export class MemoryShardStorage implements ShardStorage {
     for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
     for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
     for (const [slot, segment] of segments) this.#write(this.#segments, slot, segment);
-    for (const { filter, shard, version } of writes.routes) {
-      const route = version && { filter, shard, version };
-      this.#write(this.#routes, `${shard} ${filter}`, route);
+    for (const { version, ...place } of writes.routes) {
+      this.#write(this.#routes, `${place.shard} ${place.filter}`, version && { ...place, version });
     }
   }
 

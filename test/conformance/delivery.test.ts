@@ -107,9 +107,13 @@ describe.each(bothVersions)("QoS 1 and 2 from a client of version %i", (protocol
     shard.trace.length = 0;
     client.publish("a", "1", { qos: 1 });
     client.publish("a", "2", { qos: 2 });
-    expect(
-      shard.trace.filter((step) => /commit|puback|pubrec/.test(step)).map((step) => step.split(" ")[0]),
-    ).toEqual(["commit", "puback", "commit", "pubrec"]);
+    // What makes it outlive the server lies where the session is that waits for it.
+    const commit = `commit in ${shard.shardOfClient("away").index}`;
+    const steps = shard.trace
+      .filter((step) => step === commit || /^puback|^pubrec/.test(step))
+      .filter((step, index, all) => step !== all[index - 1])
+      .map((step) => step.split(" ")[0]);
+    expect(steps).toEqual(["commit", "puback", "commit", "pubrec"]);
   });
 
   test("[MQTT-4.3.3-8] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-4.3.3-12] [MQTT-4.3.3-2 (3.1.1)] at QoS 2 are passed on once until PUBREL, over a return and a reset too, and anew after it", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { AuthenticationMethod } from "../../src/core/authentication.ts";
 import type { AuthPacket, ClientPacket } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
+import type { HarnessOptions } from "./harness.ts";
 import { Harness } from "./harness.ts";
 import type { ClientOptions } from "./simulated-client.ts";
 import { bytesOf, SimulatedClient, textOf, willMessage } from "./simulated-client.ts";
@@ -41,9 +42,9 @@ const banning: AuthenticationMethod = {
 
 const silent: AuthenticationMethod = { begin: () => ({ next: () => ({ type: "success" }) }) };
 
-function setUp(limits: object = {}): Harness {
+function setUp(limits: object = {}, options: HarnessOptions = {}): Harness {
   const methods = { two: questions(2), none: questions(0), banning, silent };
-  return new Harness({ limits, authenticationMethods: new Map(Object.entries(methods)) });
+  return new Harness({ limits, authenticationMethods: new Map(Object.entries(methods)), ...options });
 }
 
 function starting(shard: Harness, options: ClientOptions = {}): SimulatedClient {
@@ -110,8 +111,8 @@ describe("CONNECT with an Authentication Method", () => {
     expect(client.connack).toMatchObject({ reasonCode: ReasonCode.BadAuthenticationMethod });
     expect(client.connack.reasonString).toBeTruthy();
     expect(client.closed?.code).toBe(1008);
-    expect(shard.core.counters.refusals).toEqual(new Map([[ReasonCode.BadAuthenticationMethod, 1]]));
-    expect(shard.core.sessions.size).toBe(0);
+    expect(shard.counters.refusals).toEqual(new Map([[ReasonCode.BadAuthenticationMethod, 1]]));
+    expect(shard.sessionCount).toBe(0);
   });
 
   test("[MQTT-4.12.0-4] that fails is refused with the method's code, at the first step or later", () => {
@@ -121,7 +122,7 @@ describe("CONNECT with an Authentication Method", () => {
     const wrong = starting(shard).send(auth("1!")).send(auth("9!"));
     expect(wrong.connack).toMatchObject({ reasonCode: NotAuthorized, reasonString: "The answer was 9!" });
     expect([banned.closed?.code, wrong.closed?.code]).toEqual([1008, 1008]);
-    expect(shard.core.sessions.size).toBe(0);
+    expect(shard.sessionCount).toBe(0);
     expect(shard.openConnectionIds).toEqual([]);
   });
 
@@ -153,7 +154,7 @@ describe("CONNECT with an Authentication Method", () => {
   });
 
   test("does not get past the limit of connections by being asked meanwhile", () => {
-    const shard = setUp({ connectionsMax: 1 });
+    const shard = setUp({ connectionsMax: 1 }, { shards: 1 });
     const clients = [starting(shard), starting(shard)];
     for (const client of clients) client.send(auth("1!"), auth("2!"));
     expect(clients.map(({ connack }) => connack.reasonCode)).toEqual([Success, ReasonCode.ServerBusy]);
@@ -202,14 +203,14 @@ describe("during the exchange of a CONNECT", () => {
       expect(client.inbox.filter(({ type }) => type !== "connack")).toEqual([]);
       expect(client.closed?.code).toBe(1002);
       expect(listener.payloads).toEqual([]);
-      expect(shard.core.sessions.size).toBe(1);
+      expect(shard.sessionCount).toBe(1);
     },
   );
 
   test("a packet out of place is counted as refused", () => {
     const shard = setUp();
     starting(shard).send({ type: "pingreq" });
-    expect(shard.core.counters.refusals).toEqual(new Map([[ProtocolError, 1]]));
+    expect(shard.counters.refusals).toEqual(new Map([[ProtocolError, 1]]));
   });
 
   test("DISCONNECT ends it normally", () => {
@@ -292,7 +293,7 @@ describe("re-authentication", () => {
     });
     expect(client.closed?.code).toBe(1008);
     expect(listener.payloads).toEqual(["will"]);
-    expect(shard.core.counters.refusals.get(NotAuthorized)).toBe(1);
+    expect(shard.counters.refusals.get(NotAuthorized)).toBe(1);
   });
 
   test("[MQTT-4.12.1-1] is for those alone who authenticated, by their own method and one at a time", () => {

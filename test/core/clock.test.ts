@@ -7,16 +7,16 @@ import { SimulatedClient, willMessage } from "./simulated-client.ts";
 const week = 7 * 24 * 3600;
 const hourMs = 3_600_000;
 
-/** Ten minutes in which every client pings in time; returns the alarm writes of each minute. */
+/** Ten minutes in which every client pings in time; returns the alarm writes of each minute, by shard. */
 function alarmWritesWhilePinging(
   shard: Harness,
   clients: SimulatedClient[],
   keepAliveSec: (index: number) => number,
 ) {
   const dueAtMs = clients.map((_, index) => shard.nowMs + ((index * 977) % (keepAliveSec(index) * 1000)));
-  const writes: number[] = [];
+  const writes: number[][] = [];
   for (let minute = 0; minute < 10; minute += 1) {
-    const before = shard.alarmWrites.length;
+    const before = shard.shards.map(({ alarmWrites }) => alarmWrites.length);
     const untilMs = shard.nowMs + 60_000;
     for (;;) {
       const nextAtMs = Math.min(...dueAtMs);
@@ -27,7 +27,7 @@ function alarmWritesWhilePinging(
       dueAtMs[index] = nextAtMs + keepAliveSec(index) * 1000;
     }
     shard.advance(untilMs - shard.nowMs);
-    writes.push(shard.alarmWrites.length - before);
+    writes.push(shard.shards.map(({ alarmWrites }, index) => alarmWrites.length - (before[index] ?? 0)));
   }
   return writes;
 }
@@ -122,7 +122,7 @@ describe("an alarm that comes late", () => {
     shard.oversleep(hourMs);
     shard.advance(0);
     expect(listener.payloads).toEqual(["will"]);
-    expect([...shard.storage.readSessions()]).toHaveLength(1);
+    expect(shard.sessionRecords).toHaveLength(1);
   });
 });
 
@@ -135,7 +135,7 @@ describe("the alarm", () => {
   });
 
   test("is set anew only when something is due earlier than before", () => {
-    const shard = new Harness();
+    const shard = new Harness({ shards: 1 });
     SimulatedClient.connected(shard, { keepAliveSec: 60 });
     expect(shard.alarmWrites).toHaveLength(1);
     for (let index = 0; index < 50; index += 1) {
@@ -149,8 +149,9 @@ describe("the alarm", () => {
 
   test("for keep alive may be lost with a reset; for a session it may not", () => {
     const shard = new Harness();
-    SimulatedClient.connected(shard, { keepAliveSec: 60 });
-    SimulatedClient.connected(shard, { sessionExpiryIntervalSec: 30 }).lose();
+    const { clientId } = SimulatedClient.connected(shard, { keepAliveSec: 60 });
+    const neighbour = { clientId: shard.clientIdBeside(clientId), sessionExpiryIntervalSec: 30 };
+    SimulatedClient.connected(shard, neighbour).lose();
     expect(shard.alarmWrites.map(({ unconfirmed }) => unconfirmed)).toEqual([true, false]);
   });
 
@@ -173,7 +174,7 @@ describe("the alarm", () => {
     }
     const writes = shard.alarmWrites.length;
     shard.advance(100 * hourMs);
-    expect(shard.alarmWrites.length - writes).toBeLessThanOrEqual(1);
+    expect(shard.alarmWrites.length - writes).toBeLessThanOrEqual(shard.shards.length);
     expect(shard.alarmAtMs).toBeUndefined();
   });
 
@@ -184,7 +185,7 @@ describe("the alarm", () => {
       SimulatedClient.connected(shard, { keepAliveSec: keepAliveSec(index) }),
     );
     const writes = alarmWritesWhilePinging(shard, clients, keepAliveSec);
-    expect(Math.max(...writes.slice(1))).toBeLessThanOrEqual(12);
+    expect(Math.max(...writes.slice(1).flat())).toBeLessThanOrEqual(12);
     expect(clients.every(({ isConnected }) => isConnected)).toBe(true);
   });
 
@@ -195,19 +196,18 @@ describe("the alarm", () => {
       SimulatedClient.connected(shard, { keepAliveSec: keepAliveSec(index) }),
     );
     const writes = alarmWritesWhilePinging(shard, clients, keepAliveSec);
-    expect(Math.max(...writes.slice(1))).toBeLessThanOrEqual(2);
+    expect(Math.max(...writes.slice(1).flat())).toBeLessThanOrEqual(2);
   });
 
   test("comes in pages when a reset left many sessions, and looks after all of them", () => {
     const shard = new Harness();
-    for (let index = 0; index < 450; index += 1) {
+    for (let index = 0; index < 450 * shard.shards.length; index += 1) {
       SimulatedClient.connected(shard, { sessionExpiryIntervalSec: 10 });
     }
     shard.reset();
-    // Whoever comes wakes the object.
-    SimulatedClient.connected(shard);
+    shard.wake();
     shard.advance(30_000);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("wakes an object that was reset, though nobody comes back", () => {
@@ -215,15 +215,16 @@ describe("the alarm", () => {
     SimulatedClient.connected(shard, { sessionExpiryIntervalSec: 10 });
     shard.reset();
     shard.advance(2 * hourMs);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("is set again for sockets whose alarm is gone", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard, { keepAliveSec: 10 });
-    const witness = SimulatedClient.connected(shard, { keepAliveSec: 10 });
+    const clientId = shard.clientIdBeside(client.clientId);
+    const witness = SimulatedClient.connected(shard, { clientId, keepAliveSec: 10 });
     shard.evict();
-    shard.alarmAtMs = undefined;
+    shard.loseAlarms();
     witness.ping();
     shard.advance(22_000);
     expect(client.isConnected).toBe(false);

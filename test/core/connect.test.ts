@@ -89,7 +89,7 @@ describe("session present", () => {
     expect(client.connect().connack.sessionPresent).toBe(false);
     SimulatedClient.connected(shard).publish("a", "new", { qos: 1 });
     expect(client.messages).toEqual([]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("is 0 for a session that ended with its connection", () => {
@@ -163,7 +163,7 @@ describe("takeover", () => {
     const older = SimulatedClient.connected(shard, { clientId: "one" });
     const newer = SimulatedClient.connected(shard, { clientId: "one" });
     newer.subscribe("a");
-    shard.event({ type: "closed", connectionId: older.connectionId });
+    shard.tell({ type: "closed", connectionId: older.connectionId });
     SimulatedClient.connected(shard).publish("a", "1");
     expect(newer.payloads).toEqual(["1"]);
   });
@@ -176,7 +176,7 @@ describe("takeover", () => {
       first.connect();
       second.connect();
     });
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 });
 
@@ -216,13 +216,13 @@ describe("a CONNECT that is refused", () => {
   });
 
   test("gets 0x89 when the shard has all the connections that it takes", () => {
-    const shard = new Harness({ limits: { connectionsMax: 2 } });
+    const shard = new Harness({ shards: 1, limits: { connectionsMax: 2 } });
     const clients = [0, 1, 2].map(() => SimulatedClient.connected(shard));
     const { Success, ServerBusy } = ReasonCode;
     expect(clients.map(({ connack }) => connack.reasonCode)).toEqual([Success, Success, ServerBusy]);
     clients[0]?.disconnect();
     expect(SimulatedClient.connected(shard).connack.reasonCode).toBe(Success);
-    expect(shard.core.counters.refusals.get(ServerBusy)).toBe(1);
+    expect(shard.counters.refusals.get(ServerBusy)).toBe(1);
   });
 });
 
@@ -252,7 +252,7 @@ describe("packets out of place", () => {
         .map(({ type }) => type),
     ).toEqual(["pingresp", "disconnect"]);
     expect(client.closed?.code).toBe(1002);
-    expect(shard.core.counters.refusals.get(ReasonCode.MalformedPacket)).toBe(1);
+    expect(shard.counters.refusals.get(ReasonCode.MalformedPacket)).toBe(1);
   });
 
   test("bytes that are no CONNECT close the connection without a word and without a row", () => {

@@ -13,9 +13,14 @@ function rowsOf(shard: Harness, work: () => void): number {
   return shard.rowsWritten - before;
 }
 
+/** Budgets are those of a shard that does all alone. */
+function alone(): Harness {
+  return new Harness({ shards: 1 });
+}
+
 describe("rows written", () => {
   test("are none for a client without a session that stays", () => {
-    const shard = new Harness();
+    const shard = alone();
     const rows = rowsOf(shard, () => {
       const client = SimulatedClient.connected(shard);
       client.subscribe("a/#", 2);
@@ -29,7 +34,7 @@ describe("rows written", () => {
   });
 
   test("are one for CONNECT and one for DISCONNECT with a Will, besides the first of a boot", () => {
-    const shard = new Harness();
+    const shard = alone();
     SimulatedClient.connected(shard, { will: willMessage("will") });
     let client: SimulatedClient | undefined;
     const connect = (): void => {
@@ -40,7 +45,7 @@ describe("rows written", () => {
   });
 
   test("are one each for CONNECT, SUBSCRIBE, UNSUBSCRIBE and a lost connection of a persistent session", () => {
-    const shard = new Harness();
+    const shard = alone();
     SimulatedClient.connected(shard, persistent);
     const client = new SimulatedClient(shard, { ...persistent, sessionExpiryIntervalSec: 0xffff_ffff });
     expect(rowsOf(shard, () => client.connect())).toBe(1);
@@ -53,7 +58,7 @@ describe("rows written", () => {
   });
 
   test("are at most 2 for a lone QoS 1 message to a persistent session, and at most 4 with QoS 2", () => {
-    const shard = new Harness();
+    const shard = alone();
     const client = SimulatedClient.connected(shard, persistent);
     client.subscribe("a", 2);
     const publisher = SimulatedClient.connected(shard);
@@ -65,7 +70,7 @@ describe("rows written", () => {
   });
 
   test("are one for a fan-out to any number of persistent sessions", () => {
-    const shard = new Harness();
+    const shard = alone();
     for (let index = 0; index < 50; index += 1)
       SimulatedClient.connected(shard, persistent).subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
@@ -73,7 +78,7 @@ describe("rows written", () => {
   });
 
   test("are at most 0.1 a message when 20 or more come in one flush", () => {
-    const shard = new Harness();
+    const shard = alone();
     const client = SimulatedClient.connected(shard, persistent);
     client.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
@@ -87,7 +92,7 @@ describe("rows written", () => {
   });
 
   test("of acknowledgements come with the next flush, after half a minute or 256 of them at the latest", () => {
-    const shard = new Harness();
+    const shard = alone();
     const client = SimulatedClient.connected(shard, { ...persistent, acks: "manual" });
     client.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
@@ -99,28 +104,30 @@ describe("rows written", () => {
   });
 
   test("of a slot are used again: the log does not grow with what it has carried", () => {
-    const shard = new Harness();
+    const shard = alone();
     const client = SimulatedClient.connected(shard, persistent);
     client.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
     for (let round = 0; round < 100; round += 1) publisher.publish("a", "1", { qos: 1 });
-    expect([...shard.storage.readSegmentHeads()].length).toBeLessThanOrEqual(3);
+    expect(shard.shards.flatMap(({ storage }) => [...storage.readSegmentHeads()]).length).toBeLessThanOrEqual(
+      3,
+    );
   });
 });
 
 describe("a commit", () => {
   test("holds all that one turn brought", () => {
-    const shard = new Harness();
+    const shard = alone();
     for (const topic of ["a", "b"]) SimulatedClient.connected(shard, persistent).subscribe(topic, 1);
     const publishers = [0, 1].map(() => SimulatedClient.connected(shard));
     const newcomer = new SimulatedClient(shard, persistent).open();
-    shard.commits.length = 0;
+    const before = shard.commits.length;
     shard.joined(() => {
       publishers[0]?.publish("a", "1", { qos: 1 });
       publishers[1]?.publish("b", "2", { qos: 1, retain: true });
       newcomer.connect();
     });
-    const [first] = shard.commits;
+    const [first] = shard.commits.slice(before);
     expect(first?.segments).toHaveLength(1);
     expect(first?.segments[0]?.publications).toHaveLength(2);
     expect([...(first?.retained.keys() ?? [])]).toEqual(["b"]);
@@ -131,15 +138,16 @@ describe("a commit", () => {
     const shard = new Harness();
     const durable = SimulatedClient.connected(shard, persistent);
     durable.subscribe("a", 1);
-    const fleeting = SimulatedClient.connected(shard);
+    const fleeting = SimulatedClient.connected(shard, { clientId: shard.clientIdBeside(durable.clientId) });
     fleeting.subscribe("a", 0);
     const publisher = SimulatedClient.connected(shard);
     shard.trace.length = 0;
     publisher.publish("a", "1", { qos: 1 });
     const at = (line: string): number => shard.trace.indexOf(line);
-    expect(at(`publish to ${fleeting.connectionId}`)).toBeLessThan(at("commit"));
-    expect(at(`publish to ${durable.connectionId}`)).toBeGreaterThan(at("commit"));
-    expect(at(`puback to ${publisher.connectionId}`)).toBeGreaterThan(at("commit"));
+    const committedAt = at(`commit in ${shard.shardOfClient(durable.clientId).index}`);
+    expect(at(`publish to ${fleeting.connectionId}`)).toBeLessThan(committedAt);
+    expect(at(`publish to ${durable.connectionId}`)).toBeGreaterThan(committedAt);
+    expect(at(`puback to ${publisher.connectionId}`)).toBeGreaterThan(committedAt);
   });
 
   test.each(["suback", "unsuback", "connack", "pubcomp", "pubrel"] as const)(
@@ -147,13 +155,14 @@ describe("a commit", () => {
     (type) => {
       const shard = new Harness();
       const client = new SimulatedClient(shard, persistent).open();
+      const commit = `commit in ${shard.shardOfClient(client.clientId).index}`;
       shard.trace.length = 0;
       const seen: string[] = [];
       const step = (work: () => unknown): void => {
         shard.trace.length = 0;
         work();
         const index = shard.trace.indexOf(`${type} to ${client.connectionId}`);
-        if (index >= 0) seen.push(shard.trace.slice(0, index).includes("commit") ? "after" : "before");
+        if (index >= 0) seen.push(shard.trace.slice(0, index).includes(commit) ? "after" : "before");
       };
       step(() => client.connect());
       step(() => client.subscribe("a", 2));
@@ -165,9 +174,9 @@ describe("a commit", () => {
 });
 
 describe("the rate of flushes", () => {
-  /** Spends the burst. */
+  /** Spends the burst that a shard has. */
   function exhausted(flushesPerSecMax: number) {
-    const shard = new Harness({ flushesPerSecMax });
+    const shard = new Harness({ shards: 1, flushesPerSecMax });
     const client = SimulatedClient.connected(shard, persistent);
     client.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);

@@ -5,6 +5,7 @@
  */
 import { encodePacket, isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
+import { Counters } from "../../src/core/counters.ts";
 import type { CloseCode } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
 import type { Limits } from "../../src/core/limits.ts";
@@ -12,8 +13,7 @@ import { defaultLimits } from "../../src/core/limits.ts";
 import type { ClientPacket, Delivery, ProtocolVersion, ServerPacket } from "../../src/core/packet.ts";
 import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
 import { Placement } from "../../src/core/placement.ts";
-import type { ShardCore } from "../../src/core/shard-core.ts";
-import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
+import type { SessionRecord, ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "../../src/shard/peer-codec.ts";
 import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
 import type { AlarmWrite, World } from "./simulated-shard.ts";
@@ -69,12 +69,10 @@ export class Harness implements World {
   nowMs = 1_800_000_000_000;
   readonly shards: readonly SimulatedShard[];
   readonly placement: Placement;
-  /** What was done in which order: "commit", "send CLIENT TYPE", "close". */
+  /** What was done in which order: "commit in SHARD", "TYPE to CONNECTION", "close CONNECTION". */
   readonly trace: string[] = [];
   readonly fullSockets = new Set<string>();
   readonly quarantined = new Set<string>();
-  /** What passed through the sockets, as the host counts it. */
-  readonly traffic = { bytesReceived: 0, bytesSent: 0 };
   /** Calls between shards so far. */
   callCount = 0;
   readonly #config: CoreConfig;
@@ -109,33 +107,48 @@ export class Harness implements World {
     });
   }
 
-  /** The first shard, which is the only one in most tests. */
-  get first(): SimulatedShard {
-    return this.shards[0] as SimulatedShard;
+  /** What the living shards have counted, added up. */
+  get counters(): Counters {
+    const sum = new Counters();
+    for (const { core } of this.#living) addUp(sum, core.counters);
+    return sum;
   }
 
-  get core(): ShardCore {
-    return this.first.core;
+  /** Sessions that the living shards have. */
+  get sessionCount(): number {
+    return this.#living.reduce((sum, { core }) => sum + core.sessions.size, 0);
   }
 
-  get storage(): ShardStorage {
-    return this.first.storage;
+  get sessionRecords(): SessionRecord[] {
+    return this.shards.flatMap(({ storage }) => [...storage.readSessions()]);
   }
 
+  sessionRecord(clientId: string): SessionRecord | undefined {
+    return this.sessionRecords.find((record) => record.clientId === clientId);
+  }
+
+  get retainedNames(): string[] {
+    const names = this.shards.flatMap(({ storage }) => [...storage.readRetainedNames()]);
+    return names.map(({ topicName }) => topicName);
+  }
+
+  /** Segments of the logs of the living shards, without what shards must always know of one another. */
+  get segmentCount(): number {
+    return this.#living.reduce((sum, { segmentCount }) => sum + segmentCount, 0);
+  }
+
+  /** When the first alarm of any shard is due. */
   get alarmAtMs(): number | undefined {
-    return this.first.alarmAtMs;
-  }
-
-  set alarmAtMs(alarmAtMs: number | undefined) {
-    this.first.alarmAtMs = alarmAtMs;
+    const alarms = this.shards.flatMap(({ alarmAtMs }) => alarmAtMs ?? []);
+    return alarms.length === 0 ? undefined : Math.min(...alarms);
   }
 
   get alarmWrites(): AlarmWrite[] {
-    return this.first.alarmWrites;
+    return this.shards.flatMap(({ alarmWrites }) => alarmWrites);
   }
 
   get commits(): WriteSet[] {
-    return this.first.commits;
+    return this.shards.flatMap(({ commits }) => commits);
   }
 
   get limits(): Limits {
@@ -150,12 +163,17 @@ export class Harness implements World {
     return this.shards.reduce((sum, shard) => sum + shard.rowsWritten, 0);
   }
 
+  get rowsRead(): number {
+    return this.shards.reduce((sum, { storage }) => sum + storage.rowsRead, 0);
+  }
+
   /** A new WebSocket; returns its connection. */
   open(peer: Peer, clientIdHint?: string): string {
     this.#opened += 1;
     const connectionId = `connection-${this.#opened}`;
     this.#unplaced.set(connectionId, { peer, clientIdHint });
-    if (this.shards.length === 1) this.#place(connectionId, this.first);
+    const [only, ...others] = this.shards;
+    if (only !== undefined && others.length === 0) this.#place(connectionId, only);
     else if (clientIdHint !== undefined) this.#place(connectionId, this.shardOfClient(clientIdHint));
     return connectionId;
   }
@@ -235,9 +253,9 @@ export class Harness implements World {
     this.nowMs += ms;
   }
 
-  fireAlarm(): void {
-    this.first.fireAlarm();
-    this.#endTurn();
+  /** The alarms are gone, as after too many failures. */
+  loseAlarms(): void {
+    for (const shard of this.shards) shard.alarmAtMs = undefined;
   }
 
   get isAwake(): boolean {
@@ -259,6 +277,13 @@ export class Harness implements World {
     for (const peer of peers) peer.onLost?.();
   }
 
+  /** Somebody comes by at every shard: an object is constructed when there is an event for it. */
+  wake(): void {
+    for (const { index } of this.shards) {
+      this.lose(this.open({ onReceived() {}, onClosed() {} }, this.clientIdOn(index)));
+    }
+  }
+
   /** One object is gone with its sockets. */
   resetShard(index: number): void {
     for (const peer of (this.shards[index] as SimulatedShard).reset()) peer.onLost?.();
@@ -271,12 +296,32 @@ export class Harness implements World {
     this.reset();
   }
 
-  event(input: Input): void {
-    this.#event(this.first, input);
+  /** The host tells the shard of the connection something. */
+  tell(input: Input & { readonly connectionId: string }): void {
+    const shard = this.#shardOf.get(input.connectionId);
+    if (shard === undefined) throw new Error(`${input.connectionId} has no shard`);
+    this.#event(shard, input);
   }
 
   shardOfClient(clientId: string): SimulatedShard {
     return this.shards[this.placement.sessionShard(clientId)] as SimulatedShard;
+  }
+
+  shardOfTopic(topicName: string): SimulatedShard {
+    return this.shards[this.placement.topicShard(topicName)] as SimulatedShard;
+  }
+
+  /** A Client Identifier whose session is on the shard of another one. */
+  clientIdBeside(clientId: string): string {
+    return this.clientIdOn(this.shardOfClient(clientId).index);
+  }
+
+  /** A Client Identifier whose session is on that shard; each call has the same one. */
+  clientIdOn(shardIndex: number): string {
+    for (let number = 1; ; number += 1) {
+      const clientId = `resident-${number}`;
+      if (this.placement.sessionShard(clientId) === shardIndex) return clientId;
+    }
   }
 
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void {
@@ -302,6 +347,11 @@ export class Harness implements World {
   onAnswer(callId: number, answer: BatchAnswer): void {
     this.#answers.get(callId)?.(decodeAnswer(encodeAnswer(answer)));
     this.#answers.delete(callId);
+  }
+
+  /** Those of which there is an object at the moment; looking at them constructs none. */
+  get #living(): SimulatedShard[] {
+    return this.shards.filter(({ isConstructed }) => isConstructed);
   }
 
   #arrive(to: number, bytes: Uint8Array, tell: ((answer: BatchAnswer) => void) | undefined): void {
@@ -369,4 +419,17 @@ export class Harness implements World {
 
 function randomClientId(connectionId: string): string {
   return `random-${connectionId.slice("connection-".length)}`;
+}
+
+function addUp(sum: Counters, more: Counters): void {
+  for (const [name, count] of Object.entries(more)) {
+    const key = name as keyof Counters;
+    const total = sum[key];
+    if (total instanceof Map) {
+      for (const [code, times] of count as Map<never, number>)
+        total.set(code, (total.get(code) ?? 0) + times);
+    } else {
+      Object.assign(sum, { [key]: total + count });
+    }
+  }
 }

@@ -47,12 +47,12 @@ describe("after an eviction with the sockets kept", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard);
     for (let index = 0; index < 60; index += 1) client.subscribe(`${"x".repeat(50)}/${index}`);
-    expect([...shard.storage.readSessions()]).toHaveLength(1);
+    expect(shard.sessionRecords).toHaveLength(1);
     shard.evict();
     SimulatedClient.connected(shard).publish(`${"x".repeat(50)}/59`, "1");
     expect(client.payloads).toEqual(["1"]);
     client.disconnect();
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("outgoing QoS 1 and 2 go on where they were", () => {
@@ -175,7 +175,7 @@ describe("after an eviction with the sockets kept", () => {
     shard.evict();
     client.disconnect();
     expect(listener.payloads).toEqual([]);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("a takeover finds the older connection", () => {
@@ -244,7 +244,7 @@ describe("messages of a session without a row that have moved to the log", () =>
     publisher.publish("a", "4", { qos: 1 });
     ackAll(client);
     expect(client.payloads).toEqual(["1", "2", "3", "4"]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("survive an eviction when the session has a row for its Will", () => {
@@ -269,6 +269,6 @@ describe("messages of a session without a row that have moved to the log", () =>
     const { shard, client } = waiting();
     shard.evict();
     client.lose();
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 });

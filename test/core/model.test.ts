@@ -87,7 +87,7 @@ class World {
       if (publisher.unacknowledgedCount > 0) throw new Error(`${publisher.clientId} lacks acknowledgements`);
     }
     for (const actor of this.actors) actor.disconnect();
-    const { segmentCount } = this.shard.core.log;
+    const { segmentCount } = this.shard;
     if (segmentCount > 0) throw new Error(`the log still has ${segmentCount} segments`);
   }
 }

@@ -64,7 +64,7 @@ describe("PUBLISH to a client", () => {
       publisher.publish("a", `${qos}`, { qos });
     }
     expect(listener.payloads).toEqual(["0", "1", "2"]);
-    expect(shard.core.counters.droppedTooLarge).toBe(3);
+    expect(shard.counters.droppedTooLarge).toBe(3);
   });
 
   test("QoS 0 is left out, and counted, and QoS 1 waits, while the client does not take what was sent", () => {
@@ -77,7 +77,7 @@ describe("PUBLISH to a client", () => {
     shard.fullSockets.clear();
     shard.advance(1000);
     expect(listener.payloads).toEqual(["kept"]);
-    expect(shard.core.counters.droppedSlowConsumer).toBe(1);
+    expect(shard.counters.droppedSlowConsumer).toBe(1);
   });
 });
 
@@ -287,7 +287,7 @@ describe("Message Expiry Interval", () => {
     listener.connect({ cleanStart: false });
     expect(listener.payloads).toEqual(["long"]);
     listener.acknowledge(listener.last("publish"));
-    expect(shard.core.counters.droppedExpired).toBe(1);
+    expect(shard.counters.droppedExpired).toBe(1);
   });
 
   test("of 0 lets the message expire at once when it has to wait", () => {

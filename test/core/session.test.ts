@@ -24,7 +24,7 @@ describe("Session Expiry Interval", () => {
     expect(client.connect(goOn).connack.sessionPresent).toBe(true);
     client.lose();
     shard.advance(105_000);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
     expect(client.connect(goOn).connack.sessionPresent).toBe(false);
   });
 
@@ -39,9 +39,9 @@ describe("Session Expiry Interval", () => {
     const { shard, client, publisher } = setUp({ sessionExpiryIntervalSec: 100 });
     client.lose();
     publisher.publish("a", "1", { qos: 1 });
-    expect(shard.core.log.segmentCount).toBe(1);
+    expect(shard.segmentCount).toBe(1);
     shard.advance(105_000);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("may be changed by DISCONNECT", () => {
@@ -50,7 +50,7 @@ describe("Session Expiry Interval", () => {
     shard.advance(500_000);
     expect(client.connect(goOn).connack.sessionPresent).toBe(true);
     client.disconnect(0, { sessionExpiryIntervalSec: 0 });
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
     expect(client.connect(goOn).connack.sessionPresent).toBe(false);
   });
 
@@ -69,7 +69,7 @@ describe("Session Expiry Interval", () => {
     expect(client.connect(goOn).connack.sessionPresent).toBe(true);
     shard.reset();
     shard.advance(106_000);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("of 0 on return ends the session with that connection, after what waited was delivered", () => {
@@ -80,7 +80,7 @@ describe("Session Expiry Interval", () => {
     expect(client.connack.sessionPresent).toBe(true);
     publisher.publish("a", "2", { qos: 1 });
     expect(client.payloads).toEqual(["1", "2"]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
     client.lose();
     expect(client.connect(goOn).connack.sessionPresent).toBe(false);
   });
@@ -127,7 +127,7 @@ describe("a session that goes on", () => {
       client.connect(goOn);
       expect(client.payloads).toEqual(["1", "2", "3", "4", "5", "6"]);
       expect(client.messages.at(-1)).toMatchObject({ qos: 1, subscriptionIdentifiers: [3] });
-      expect(shard.core.log.segmentCount - 1).toBeLessThanOrEqual(0);
+      expect(shard.segmentCount - 1).toBeLessThanOrEqual(0);
     },
   );
 
@@ -172,7 +172,8 @@ describe("a session that goes on", () => {
     publisher.publish("a", "1", { qos: 1 });
     shard.evict();
     // Overwrites the slot that the acknowledged message had.
-    const other = SimulatedClient.connected(shard, { sessionExpiryIntervalSec: week });
+    const clientId = shard.clientIdBeside(client.clientId);
+    const other = SimulatedClient.connected(shard, { clientId, sessionExpiryIntervalSec: week });
     other.subscribe("b", 1);
     other.lose();
     publisher.publish("b", "other", { qos: 1 });
@@ -180,8 +181,7 @@ describe("a session that goes on", () => {
     client.connect(goOn);
     expect(client.payloads).toEqual(["1"]);
     client.lose();
-    const [record] = [...shard.storage.readSessions()].filter(({ clientId }) => clientId === client.clientId);
-    expect(record?.deliveryState.inflight).toEqual([]);
+    expect(shard.sessionRecord(client.clientId)?.deliveryState.inflight).toEqual([]);
   });
 
   test("an acknowledgement that only the attachment knew is not lost when its slot is used again", () => {
@@ -200,18 +200,17 @@ describe("a session that goes on", () => {
     while (client.unanswered.length > 0) client.answer(1);
     expect(client.all("publish").map(({ message }) => textOf(message.payload))).toEqual(["5"]);
     client.lose();
-    const record = [...shard.storage.readSessions()].find(({ clientId }) => clientId === client.clientId);
-    expect(record?.deliveryState.inflight).toEqual([]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.sessionRecord(client.clientId)?.deliveryState.inflight).toEqual([]);
+    expect(shard.segmentCount).toBe(0);
   });
 
-  test("gets what is published in the same turn in which it returns", () => {
+  test.each([1, 2] as const)("gets what is published in the turn in which it returns, with QoS %i", (qos) => {
     const { shard, client, publisher } = setUp();
     client.lose().open();
     shard.joined(() => {
-      publisher.publish("a", "1", { qos: 1 });
+      publisher.publish("a", "1", { qos });
       client.connect(goOn);
-      publisher.publish("a", "2", { qos: 2 });
+      publisher.publish("a", "2", { qos });
     });
     expect(client.payloads).toEqual(["1", "2"]);
   });
@@ -225,7 +224,7 @@ describe("a session that ends in the turn in which it began", () => {
       client.connect();
       client.disconnect(0, { sessionExpiryIntervalSec: 0 });
     });
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 
   test("leaves nothing to the next session of the client", () => {
@@ -257,11 +256,11 @@ describe("a session without an expiry whose subscriptions are in a row", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard);
     for (let index = 0; index < 60; index += 1) client.subscribe(`${"x".repeat(50)}/${index}`);
-    expect([...shard.storage.readSessions()]).toHaveLength(1);
+    expect(shard.sessionRecords).toHaveLength(1);
     shard.reset();
     // Without a keep alive the shard looks within the hour.
     shard.advance(3_700_000);
-    expect([...shard.storage.readSessions()]).toEqual([]);
+    expect(shard.sessionRecords).toEqual([]);
   });
 });
 
@@ -270,7 +269,7 @@ describe("the queue of a session", () => {
     const { shard, client, publisher } = setUp({}, { queue: { messagesMax: 3, bytesMax: 1_000_000 } });
     client.lose();
     for (let index = 1; index <= 5; index += 1) publisher.publish("a", `${index}`, { qos: 1 });
-    expect(shard.core.counters.droppedQueueFull).toBe(2);
+    expect(shard.counters.droppedQueueFull).toBe(2);
     client.connect(goOn);
     expect(client.payloads).toEqual(["1", "2", "3"]);
     publisher.publish("a", "6", { qos: 1 });
@@ -284,7 +283,7 @@ describe("the queue of a session", () => {
     shard.reset();
     publisher.connect();
     publisher.publish("a", "x".repeat(1000), { qos: 1 });
-    expect(shard.core.counters.droppedQueueFull).toBe(1);
+    expect(shard.counters.droppedQueueFull).toBe(1);
     client.connect(goOn);
     expect(client.payloads).toHaveLength(2);
     publisher.publish("a", "x".repeat(1000), { qos: 1 });
@@ -297,7 +296,7 @@ describe("the queue of a session", () => {
     client.subscribe("a", 1);
     const publisher = SimulatedClient.connected(shard);
     for (let index = 1; index <= 9; index += 1) publisher.publish("a", `${index}`, { qos: 1 });
-    expect(shard.core.counters.droppedQueueFull).toBe(4);
+    expect(shard.counters.droppedQueueFull).toBe(4);
     client.acks = "auto";
     client.acknowledge(client.last("publish"));
     expect(client.payloads).toEqual(["1", "2", "3", "4", "5"]);
@@ -313,7 +312,7 @@ describe("the queue of a session", () => {
     client.connect(goOn);
     expect(client.payloads).toEqual(payloads);
     client.lose();
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("is read on while new messages come in the same turn as acknowledgements", () => {

@@ -188,7 +188,7 @@ describe("a message for a Shared Subscription", () => {
     for (const each of members) each.disconnect(0, { sessionExpiryIntervalSec: 0 });
     const heir = member(shard);
     expect(heir.payloads).toEqual([]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 });
 
@@ -230,7 +230,7 @@ describe("when the session of a member ends", () => {
       expect(heir.payloads).toEqual(["2", "3", "4"]);
       // Its delivery state moves from the log to its row.
       heir.disconnect();
-      expect(shard.core.log.segmentCount).toBe(0);
+      expect(shard.segmentCount).toBe(0);
     }
   });
 
@@ -243,7 +243,7 @@ describe("when the session of a member ends", () => {
         end(shard, ending);
         expect(heir.payloads).toEqual(["3", "4"]);
         heir.disconnect();
-        expect(shard.core.log.segmentCount).toBe(0);
+        expect(shard.segmentCount).toBe(0);
       }
     },
   );
@@ -253,7 +253,7 @@ describe("when the session of a member ends", () => {
     shard.advance(31_000);
     ending.disconnect(0, { sessionExpiryIntervalSec: 0 });
     expect(heir.payloads).toEqual(["1", "2", "3", "4"]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("what no flush has written yet goes to another member", () => {
@@ -267,7 +267,7 @@ describe("when the session of a member ends", () => {
     expect(heir.payloads.toSorted()).toEqual(["1", "2", "3", "4"]);
     expect(publisher.all("puback")).toHaveLength(2);
     heir.disconnect();
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("what is in the log goes to another member after an eviction too", () => {
@@ -275,7 +275,7 @@ describe("when the session of a member ends", () => {
     shard.evict();
     ending.disconnect(0, { sessionExpiryIntervalSec: 0 });
     expect(heir.payloads).toEqual(["1", "2", "3", "4"]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("it is taken over with the options of the new member", () => {
@@ -303,7 +303,7 @@ describe("when the session of a member ends", () => {
     members[0]?.disconnect(0, { sessionExpiryIntervalSec: 0 });
     expect(members[1]?.payloads).toEqual([]);
     members[1]?.disconnect();
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 });
 
@@ -383,7 +383,7 @@ function explore(
       if (!isRight(count, due)) throw new Error(`${payload} came ${count} times, not ${due}`);
     }
     for (const one of world.members) one.answer(Infinity).disconnect();
-    if (options.acks !== "manual") expect(world.shard.core.log.segmentCount).toBe(0);
+    if (options.acks !== "manual") expect(world.shard.segmentCount).toBe(0);
   });
   fc.assert(property, { numRuns: 500 });
 }

@@ -31,7 +31,8 @@ export interface PublishOptions extends Partial<Omit<ApplicationMessage, "payloa
 
 export type SubscribeOptions = Partial<SubscriptionOptions> & { readonly subscriptionIdentifier?: number };
 
-let clientCount = 0;
+/** Where clients are placed follows from their names; `FIRST_CLIENT` in the environment gives them other ones. */
+let clientCount = Number(process.env["FIRST_CLIENT"] ?? "0");
 
 export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);

@@ -13,7 +13,6 @@ import type { Peer, Received } from "./harness.ts";
 export interface World {
   readonly nowMs: number;
   readonly trace: string[];
-  readonly traffic: { readonly bytesReceived: number; readonly bytesSent: number };
   readonly fullSockets: ReadonlySet<string>;
   readonly quarantined: ReadonlySet<string>;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
@@ -37,14 +36,23 @@ export class SimulatedShard {
   timerDueAtMs: number | undefined;
   readonly alarmWrites: AlarmWrite[] = [];
   readonly commits: WriteSet[] = [];
+  /** What passed through the sockets, as the host counts it. */
+  readonly traffic = { bytesReceived: 0, bytesSent: 0 };
   readonly #config: CoreConfig;
   readonly #world: World;
   readonly #reopen: () => ShardStorage;
   readonly #peers = new Map<string, Peer>();
   readonly #attachments = new Map<string, Uint8Array>();
   #core: ShardCore | undefined;
+  #lives = 0;
 
-  constructor(index: number, config: CoreConfig, world: World, storage: ShardStorage, reopen: () => ShardStorage) {
+  constructor(
+    index: number,
+    config: CoreConfig,
+    world: World,
+    storage: ShardStorage,
+    reopen: () => ShardStorage,
+  ) {
     this.index = index;
     this.#config = config;
     this.#world = world;
@@ -73,6 +81,18 @@ export class SimulatedShard {
   /** Rows billed so far: those of the storage and one for each time the alarm was set. */
   get rowsWritten(): number {
     return this.storage.rowsWritten + this.alarmWrites.length;
+  }
+
+  /**
+   * Segments of the log that hold something on its way. Where the numbering between two shards has come to must be
+   * known for good, so those with its latest state are left out.
+   */
+  get segmentCount(): number {
+    const newest = new Map<number, number>();
+    for (const { seq, deliveryStates } of this.storage.readSegmentHeads()) {
+      for (const [number] of deliveryStates) if (number < 0) newest.set(number, seq);
+    }
+    return this.core.log.segmentCount - new Set(newest.values()).size;
   }
 
   accept(connectionId: string, peer: Peer): void {
@@ -124,12 +144,13 @@ export class SimulatedShard {
 
   #start(): void {
     this.#core = this.#newCore();
+    this.#lives += 1;
     const { alarmAtMs } = this;
     const [survivor] = this.#attachments.values();
     const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
     this.handle({
       type: "start",
-      seed: this.index,
+      seed: this.index + 31 * this.#lives,
       ...(survivingBoot !== undefined && { survivingBoot }),
       ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
     });
@@ -138,7 +159,7 @@ export class SimulatedShard {
   #newCore(): ShardCore {
     const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
     const attachments = this.#attachments;
-    const { fullSockets, quarantined, traffic } = this.#world;
+    const { fullSockets, quarantined } = this.#world;
     return new ShardCore(this.#config, {
       shardIndex: this.index,
       storage: this.storage,
@@ -151,7 +172,7 @@ export class SimulatedShard {
         },
         read,
       },
-      traffic,
+      traffic: this.traffic,
       sockets: { isFull: (connectionId) => fullSockets.has(connectionId) },
       quarantined,
     });
@@ -177,7 +198,7 @@ export class SimulatedShard {
         return this.#attach(effect);
       case "commit":
         this.commits.push(effect.writes);
-        this.#world.trace.push("commit");
+        this.#world.trace.push(`commit in ${this.index}`);
         this.storage.commit(effect.writes);
         return this.#run(effect.effects);
       case "call":

@@ -9,7 +9,7 @@ describe("a client that does not take what it is sent", () => {
     const witness = SimulatedClient.connected(shard);
     witness.subscribe("will");
     const client = SimulatedClient.connected(shard, { will: willMessage("will") });
-    shard.event({ type: "stalled", connectionId: client.connectionId });
+    shard.tell({ type: "stalled", connectionId: client.connectionId });
     expect(client.last("disconnect").reasonCode).toBe(ReasonCode.QuotaExceeded);
     expect(client.isConnected).toBe(false);
     expect(witness.all("publish")).toHaveLength(1);
@@ -20,7 +20,7 @@ describe("a client that does not take what it is sent", () => {
     const client = SimulatedClient.connected(shard);
     const { connectionId } = client;
     client.disconnect();
-    shard.event({ type: "stalled", connectionId });
-    expect(shard.core.sessions.size).toBe(0);
+    shard.tell({ type: "stalled", connectionId });
+    expect(shard.sessionCount).toBe(0);
   });
 });

@@ -65,7 +65,7 @@ describe.each(versions)("a PUBLISH of a client of version %i", (protocolVersion)
   test("that is refused counts as one refusal", () => {
     const shard = new Harness();
     connected(shard, { protocolVersion }).publish("$SYS/x", "1", { qos: 1 });
-    expect([...shard.core.counters.refusals]).toEqual([[ReasonCode.NotAuthorized, 1]]);
+    expect([...shard.counters.refusals]).toEqual([[ReasonCode.NotAuthorized, 1]]);
   });
 
   test("under the identifier of a QoS 2 message that is not released closes the connection", () => {
@@ -170,7 +170,7 @@ describe.each(versions)("the session of a client of version %i", (protocolVersio
     client.connect(notClean);
     expect(client.connack.sessionPresent).toBe(false);
     expect(client.payloads).toEqual([]);
-    expect(shard.core.log.segmentCount).toBe(0);
+    expect(shard.segmentCount).toBe(0);
   });
 
   test("is taken over without a word to the older connection", () => {
@@ -253,7 +253,7 @@ describe("between the versions", () => {
     const shard = new Harness();
     const client = connected(shard);
     client.take();
-    shard.event({ type: "drain" });
+    shard.drain();
     expect(client.inbox).toEqual([]);
     expect(client.closed?.code).toBe(1001);
   });

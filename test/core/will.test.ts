@@ -42,7 +42,7 @@ describe("the Will Message", () => {
     expect(message).toMatchObject({ qos: 2, retain: true, ...properties });
     expect(messageExpiryIntervalSec).toBe(30);
     expect(message).not.toHaveProperty("willDelayIntervalSec");
-    expect([...shard.storage.readRetainedNames()]).toHaveLength(1);
+    expect(shard.retainedNames).toHaveLength(1);
   });
 
   test("[MQTT-3.14.4-3] [MQTT-3.1.2-10] is discarded by a normal DISCONNECT", () => {
@@ -90,9 +90,10 @@ describe("the Will Message", () => {
 
   test("and the row that held it go in one commit", () => {
     const { shard, client } = setUp({ will: willMessage("will", { qos: 1 }) });
-    shard.commits.length = 0;
+    const { commits } = shard.shardOfClient(client.clientId);
+    commits.length = 0;
     client.lose();
-    const [commit] = shard.commits;
+    const [commit] = commits;
     expect(commit?.sessions.get(client.clientId)).toBeUndefined();
     expect(commit?.sessions.has(client.clientId)).toBe(true);
     expect(commit?.segments).toHaveLength(1);
@@ -196,6 +197,7 @@ describe("after a reset that cut the connections", () => {
   /** The listener is back at once; nobody has lost anything it may not lose. */
   function reset(shard: Harness, listener: SimulatedClient): void {
     shard.reset();
+    shard.wake();
     listener.connect({ cleanStart: false });
   }
 
@@ -208,7 +210,7 @@ describe("after a reset that cut the connections", () => {
       expect(listener.payloads).toEqual([]);
       shard.advance(5001);
       expect(listener.payloads).toEqual(["will"]);
-      expect([...shard.storage.readSessions()]).toHaveLength(sessionExpiryIntervalSec === 0 ? 1 : 2);
+      expect(shard.sessionRecords).toHaveLength(sessionExpiryIntervalSec === 0 ? 1 : 2);
     },
   );
 
@@ -270,6 +272,7 @@ describe("after a reset that cut the connections", () => {
   test("a drain publishes no Will, and the next start gives the clients their time", () => {
     const { shard, listener, client } = setUp();
     shard.drain();
+    shard.wake();
     expect(client.last("disconnect").reasonCode).toBe(ReasonCode.ServerShuttingDown);
     listener.connect({ cleanStart: false });
     shard.advance(29_000);

@@ -107,7 +107,8 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
       fc.property(distinct, (routes) => {
         const { storage, reopen } = makeStorage();
         storage.commit(writing({ routes }));
-        const inOrder = (found: Iterable<unknown>): string[] => Array.from(found, (one) => JSON.stringify(one)).sort();
+        const inOrder = (found: Iterable<unknown>): string[] =>
+          Array.from(found, (one) => JSON.stringify(one)).sort();
         const [gone, ...others] = routes as [RouteWrite, ...RouteWrite[]];
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(routes));
         storage.commit(writing({ routes: [{ ...gone, version: undefined }] }));

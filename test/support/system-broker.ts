@@ -7,6 +7,7 @@ export interface StartOptions {
   readonly sockets?: "hibernating" | "resident";
   readonly dataDir?: string;
   readonly shards?: number;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 export interface SystemBroker {
   readonly url: string;
@@ -27,6 +28,9 @@ export const isPeer = peerName !== "duramq";
 /** `BROKER_SOCKETS=resident` runs the same tests with resident sockets. */
 const socketMode = process.env["BROKER_SOCKETS"];
 
+/** `BROKER_SHARDS=4` runs the same tests against as many shards, where a test does not say how many it wants. */
+const shardCount = Number(process.env["BROKER_SHARDS"] ?? 1);
+
 const TEST_TIMEOUT_MS = 60_000;
 const BUILD_AND_START_TIMEOUT_MS = 120_000;
 
@@ -37,7 +41,16 @@ export async function startSystemBroker(options: StartOptions = {}): Promise<Sys
   if (peerName === "mosquitto") return asSystemBroker(await startMosquitto());
   if (peerName === "aedes") return asSystemBroker(await aedes.start());
   const { startBroker } = await import("../system/broker.ts");
-  return startBroker(socketMode === "resident" ? { sockets: socketMode, ...options } : options);
+  return startBroker(withDefaults(options));
+}
+
+/** Options with what the environment asks for. */
+export function withDefaults<Options extends StartOptions>(options: Options): Options {
+  return {
+    ...(socketMode === "resident" && { sockets: socketMode }),
+    ...(shardCount > 1 && { shards: shardCount }),
+    ...options,
+  };
 }
 
 function asSystemBroker(broker: RunningBroker): SystemBroker {

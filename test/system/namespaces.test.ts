@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Home } from "../support/home.ts";
 import { RawClient } from "../support/raw-client.ts";
 import {
   connectPersistentRaw,
@@ -9,7 +10,7 @@ import {
 } from "../support/raw-session.ts";
 import { unique } from "../support/unique.ts";
 import { type Broker, startBroker } from "./broker.ts";
-import { Home, useBrokerWith } from "./shards.ts";
+import { useBrokerWith } from "./shards.ts";
 
 const PLANT_SHARDS = 2;
 const NAMESPACES = JSON.stringify({

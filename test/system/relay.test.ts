@@ -1,6 +1,7 @@
 import type { IConnectPacket } from "mqtt-packet";
 import { describe, expect, test } from "vitest";
 import { connectClient } from "../support/clients.ts";
+import { Home } from "../support/home.ts";
 import { RawClient } from "../support/raw-client.ts";
 import {
   connectPersistentRaw,
@@ -9,7 +10,7 @@ import {
   publishRaw,
   subscribeRaw,
 } from "../support/raw-session.ts";
-import { hinted, Home, useBrokerWith } from "./shards.ts";
+import { hinted, useBrokerWith } from "./shards.ts";
 
 const SHARDS = 4;
 const broker = useBrokerWith({ shards: SHARDS, environment: { MAXIMUM_PACKET_SIZE_BYTES: "300000" } });

@@ -1,7 +1,5 @@
 import { afterAll, afterEach, beforeAll } from "vitest";
-import { Placement } from "../../src/core/placement.ts";
 import { closeAllClients } from "../support/clients.ts";
-import { unique } from "../support/unique.ts";
 import { type Broker, type BrokerOptions, startBroker } from "./broker.ts";
 
 const SETUP_MAX_MS = 60_000;
@@ -22,32 +20,6 @@ export function useBrokerWith(options: BrokerOptions): { readonly running: Broke
       return broker;
     },
   };
-}
-
-/** Names that are all at home on one shard of so many. */
-export class Home {
-  readonly #placement: Placement;
-  readonly #shard: number;
-
-  constructor(shard: number, shards: number) {
-    this.#shard = shard;
-    this.#placement = new Placement({ epoch: 1, shards, topicKeyLevels: 2 });
-  }
-
-  clientId(prefix: string): string {
-    return this.#find(prefix, (name) => this.#placement.sessionShard(name));
-  }
-
-  topic(prefix: string): string {
-    return this.#find(prefix, (name) => this.#placement.topicShard(name));
-  }
-
-  #find(prefix: string, shardOf: (name: string) => number): string {
-    for (;;) {
-      const name = unique(prefix);
-      if (shardOf(name) === this.#shard) return name;
-    }
-  }
 }
 
 /** The broker's address, naming the client ahead of its CONNECT. */

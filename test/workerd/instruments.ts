@@ -23,6 +23,12 @@ export class Instruments {
   /** Whether what constructs the object now is its alarm. */
   isAlarmRunning = false;
   failNext: Failure | undefined;
+  /** Calls of other shards that have come, and those that came in a session. */
+  calls = 0;
+  callsInSessions = 0;
+  /** Sessions that other shards have opened, and those of them that they have ended. */
+  sessionsOpened = 0;
+  sessionsEnded = 0;
   /** Timers of the present life that have not fired. */
   readonly timers = new Map<Timer, PendingTimer>();
   #cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
@@ -40,6 +46,11 @@ export class Instruments {
     return [...this.timers.values()].some(({ delayMs }) => delayMs > 0);
   }
 
+  /** Something is about to be tried or done. */
+  hasTimerBelow(limitMs: number): boolean {
+    return [...this.timers.values()].some(({ delayMs }) => delayMs > 0 && delayMs < limitMs);
+  }
+
   count(cursor: SqlStorageCursor<Record<string, SqlStorageValue>>): void {
     this.#cursors.push(cursor);
   }
@@ -50,6 +61,73 @@ export class Instruments {
     this.failNext = undefined;
     throw new Error(`${failure} fails because a test says so`);
   }
+}
+
+/** What a test does to a call: it is lost, or its answer is; one that is held, or whose answer is, never comes back. */
+export type CallFate = "delivered" | "lost" | "answer lost" | "held" | "answer held";
+
+/** Calls between the shards of a namespace, as those see them who call. */
+export class CallWatch {
+  sent = 0;
+  underWay = 0;
+  /** Decides about the call of that number, from 1. */
+  fateOf: (call: number) => CallFate = () => "delivered";
+  /** Told that a call is being held. */
+  onHeld = (): void => {};
+  #lives = 0;
+
+  /** All shards are about to crash: no call comes back. */
+  forget(): void {
+    this.#lives += 1;
+    this.underWay = 0;
+    this.fateOf = () => "delivered";
+  }
+
+  async around(call: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const life = this.#lives;
+    this.sent += 1;
+    this.underWay += 1;
+    try {
+      return await this.#meetFate(this.fateOf(this.sent), call);
+    } finally {
+      if (life === this.#lives) this.underWay -= 1;
+    }
+  }
+
+  async #meetFate(fate: CallFate, call: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    if (fate === "held") return this.#hold();
+    if (fate === "lost") throw new Error("the call is lost because a test says so");
+    const answer = await call();
+    if (fate === "answer held") return this.#hold();
+    if (fate === "answer lost") throw new Error("the answer is lost because a test says so");
+    return answer;
+  }
+
+  #hold(): Promise<never> {
+    this.onHeld();
+    return new Promise(() => {});
+  }
+}
+
+const callWatches = new Map<string, CallWatch>();
+
+export function callWatchOf(namespace: string): CallWatch {
+  const known = callWatches.get(namespace);
+  if (known !== undefined) return known;
+  const created = new CallWatch();
+  callWatches.set(namespace, created);
+  return created;
+}
+
+/** Settings of the namespaces that tests have made; objects read them when they are constructed. */
+const settingsByNamespace = new Map<string, Readonly<Record<string, string>>>();
+
+export function setSettings(namespace: string, settings: Readonly<Record<string, string>>): void {
+  settingsByNamespace.set(namespace, settings);
+}
+
+export function settingsOf(namespace: string): Readonly<Record<string, string>> {
+  return settingsByNamespace.get(namespace) ?? {};
 }
 
 const byId = new Map<string, Instruments>();

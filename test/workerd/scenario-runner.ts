@@ -2,7 +2,8 @@ import { vi } from "vitest";
 import type { ProtocolVersion } from "../../src/core/packet.ts";
 import { ScenarioClient, type ClientSetup } from "./scenario-client.ts";
 import { expectNothing, type Step } from "./scenario-steps.ts";
-import { TestObject } from "./test-object.ts";
+import type { CallFate } from "./instruments.ts";
+import { TestNamespace } from "./test-namespace.ts";
 
 /** How often a message may reach the user of a client, however its way was disturbed. */
 export type Count = readonly [min: number, max: number];
@@ -23,22 +24,28 @@ export interface Scenario {
 /** Wills wait this long for a client that a reset cut off, and an alarm may slip. */
 const graceSec = 40;
 
-/** A scenario under way on an object of its own. */
+/** A scenario under way in a namespace of its own. */
 export class ScenarioRun {
-  readonly object = new TestObject();
+  readonly namespace: TestNamespace;
   readonly version: ProtocolVersion;
   readonly #scenario: Scenario;
   readonly #clients: Map<string, ScenarioClient>;
   readonly #lost = new Set<string>();
   #isAutomatic = false;
+  /** Changes when a run is given up in the middle of a step. */
+  #attempt = 0;
   #nextIndex = 0;
 
-  constructor(scenario: Scenario, version: ProtocolVersion) {
+  constructor(scenario: Scenario, version: ProtocolVersion, shardCount = 1) {
     this.#scenario = scenario;
     this.version = version;
+    this.namespace = new TestNamespace(shardCount);
     const entries = Object.entries(scenario.clients);
     this.#clients = new Map(
-      entries.map(([name, setup]) => [name, new ScenarioClient(name, setup, this.object, version)]),
+      entries.map(([name, setup]) => {
+        const shard = this.namespace.shardOf(setup.clientId ?? name);
+        return [name, new ScenarioClient(name, setup, shard, version)];
+      }),
     );
   }
 
@@ -66,20 +73,45 @@ export class ScenarioRun {
   /** Runs the steps up to the one of that index. */
   async runTo(endIndex: number): Promise<void> {
     const { steps } = this.#scenario;
-    for (; this.#nextIndex < endIndex; this.#nextIndex += 1) {
+    const { shards } = this.namespace;
+    const attempt = this.#attempt;
+    while (this.#nextIndex < endIndex) {
       const step = steps[this.#nextIndex] as Step;
-      await step.run(this);
-      if (this.#isAutomatic && step.isSilent !== true) await this.settle();
+      await this.namespace.during(step.run(this));
+      const mustSettle = this.#isAutomatic || shards.length > 1;
+      if (attempt !== this.#attempt) return;
+      if (mustSettle && step.isSilent !== true) await this.settle();
       else if (step.sender !== undefined) await this.#ping([this.client(step.sender)]);
+      if (attempt !== this.#attempt) return;
+      this.#nextIndex += 1;
     }
     await this.settle();
+  }
+
+  /**
+   * Runs until the call of that number between shards is under way, and holds it there for good: only a crash can
+   * follow, after which the next step is to be run. False when there are not so many calls.
+   */
+  async runToCall(call: number, fate: CallFate & ("held" | "answer held")): Promise<boolean> {
+    const { calls } = this.namespace;
+    const isHeld = new Promise<true>((resolve) => (calls.onHeld = () => resolve(true)));
+    calls.fateOf = (number) => (number === call ? fate : "delivered");
+    const hasEnded = this.runTo(this.#scenario.steps.length).then(() => false);
+    // The step in hand waits for what will not come.
+    hasEnded.catch(() => {});
+    const wasHeld = await Promise.race([isHeld, hasEnded]);
+    if (wasHeld) {
+      this.#attempt += 1;
+      this.#nextIndex += 1;
+    }
+    return wasHeld;
   }
 
   /** Runs the other steps, and checks what came of them all. */
   async finish(): Promise<void> {
     await this.runTo(this.#scenario.steps.length);
     if (this.#isAutomatic) {
-      await this.object.advance(graceSec);
+      await this.namespace.advance(graceSec);
       await this.settle();
     } else {
       for (const client of this.#clients.values()) expectNothing(client);
@@ -87,9 +119,9 @@ export class ScenarioRun {
     this.#checkOutcome();
   }
 
-  /** What is in memory only keeps the object awake: the runtime evicts no object with a pending timer. */
+  /** What is in memory only keeps an object awake: the runtime evicts no object with a pending timer. */
   get canBeEvicted(): boolean {
-    return !this.object.instruments.isAwake;
+    return !this.namespace.isAwake;
   }
 
   /** All connections are about to go; from then on the clients act by themselves. */
@@ -125,10 +157,12 @@ export class ScenarioRun {
   async settle(): Promise<void> {
     const clients = [...this.#clients.values()];
     // What one client sent in a round may have reached another one only after its answer in that round.
-    for (let quietRounds = 0; quietRounds < 2;) {
+    const attempt = this.#attempt;
+    for (let quietRounds = 0; quietRounds < 2 && attempt === this.#attempt;) {
+      await this.namespace.quiet();
       await this.#ping(clients);
       quietRounds += 1;
-      if (!this.#isAutomatic) continue;
+      if (!this.#isAutomatic || attempt !== this.#attempt) continue;
       for (const client of clients) if (await client.takeAll()) quietRounds = 0;
     }
   }

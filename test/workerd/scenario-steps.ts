@@ -160,5 +160,5 @@ export function expectNothing(client: ScenarioClient): void {
 
 /** Time goes by; alarms run when they are due. */
 export function passes(sec: number): Step {
-  return { title: `${sec} s pass`, run: (run) => run.object.advance(sec) };
+  return { title: `${sec} s pass`, run: (run) => run.namespace.advance(sec) };
 }

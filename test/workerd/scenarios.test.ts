@@ -28,7 +28,7 @@ describe("clients notice nothing when the object is evicted before any step", ()
     const failures = await disturb(scenario, version, changes, async (run, reached) => {
       await reached;
       if (!run.canBeEvicted) return false;
-      await run.object.evict("kept");
+      await run.namespace.evict("kept");
       await run.finish();
       expect(run.transcript).toEqual(undisturbed.transcript);
       return true;
@@ -43,10 +43,10 @@ describe("nothing acknowledged is lost when the object is evicted with its socke
       await reached;
       if (!run.canBeEvicted) return false;
       run.loseSockets();
-      await run.object.evict("lost");
+      await run.namespace.evict("lost");
       // The alarm of the new life comes before the clients: after them in the runs with an abort.
-      await run.object.stub.wake();
-      await run.object.advance(0);
+      await run.namespace.wake();
+      await run.namespace.advance(0);
       await run.comeBack();
       await run.finish();
       return true;

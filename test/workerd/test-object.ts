@@ -20,8 +20,14 @@ const alarmsMax = 20;
 
 /** A Durable Object that no other test knows. */
 export class TestObject {
-  readonly name = unique("object");
-  readonly instruments: Instruments = instrumentsOf(namespace.idFromName(this.name));
+  readonly name: string;
+  readonly instruments: Instruments;
+
+  /** `name` as the Worker gives it; by default the shard of a namespace that has one, and is the test's own. */
+  constructor(name = `${unique("namespace")}/0`) {
+    this.name = name;
+    this.instruments = instrumentsOf(namespace.idFromName(name));
+  }
 
   /** After a reset old stubs are broken. */
   get stub(): DurableObjectStub<TestShard> {

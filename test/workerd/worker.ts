@@ -1,8 +1,10 @@
 /** The Worker under test: the broker's own, with a Durable Object class whose clock and storage tests can reach. */
 import { app } from "../../src/edge/app.ts";
 import type { Env } from "../../src/env.ts";
+import type { ShardStub } from "../../src/shard-address.ts";
 import { Shard } from "../../src/shard/shard.ts";
-import { type Instruments, instrumentsOf, tellTime } from "./instruments.ts";
+import { PeerSession } from "../../src/shard/peer-session.ts";
+import { type Instruments, instrumentsOf, settingsOf, tellTime, callWatchOf } from "./instruments.ts";
 
 export default app;
 
@@ -15,7 +17,7 @@ export class TestShard extends Shard {
     instruments.timers.clear();
     watchSql(state.storage, instruments);
     watchAlarm(state.storage, instruments);
-    super(state, env);
+    super(state, environmentOf(state, env));
     this.#instruments = instruments;
   }
 
@@ -26,6 +28,26 @@ export class TestShard extends Shard {
   override alarm(): void {
     this.#instruments.alarmAtMs = undefined;
     super.alarm();
+  }
+
+  override peer(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#instruments.calls += 1;
+    return super.peer(bytes);
+  }
+
+  override openSession(): PeerSession {
+    const instruments = this.#instruments;
+    instruments.sessionsOpened += 1;
+    const session = new PeerSession((bytes) => {
+      instruments.callsInSessions += 1;
+      return super.peer(bytes);
+    });
+    return Object.assign(session, { [Symbol.dispose]: () => void (instruments.sessionsEnded += 1) });
+  }
+
+  /** A crash of this object alone. */
+  crash(): void {
+    this.ctx.abort("the test says so");
   }
 
   /** Lets the longest of the object's timers fire now. */
@@ -40,6 +62,31 @@ export class TestShard extends Shard {
 
   /** Does nothing but wake the object. */
   wake(): void {}
+}
+
+/** The environment as it would be with the test's namespace in it, and with its calls watched. */
+function environmentOf({ id }: DurableObjectState, env: Env): Env {
+  const [namespace = ""] = (id.name ?? "").split("/");
+  const NAMESPACES = JSON.stringify({ [namespace]: settingsOf(namespace) });
+  const SHARD = {
+    getByName: (...address: Parameters<Env["SHARD"]["getByName"]>) =>
+      watchStub(env.SHARD.getByName(...address), namespace),
+  };
+  return { ...env, NAMESPACES, SHARD } as unknown as Env;
+}
+
+function watchStub(stub: ShardStub, namespace: string) {
+  const watch = callWatchOf(namespace);
+  return {
+    peer: (bytes: Uint8Array) => watch.around(() => stub.peer(bytes)),
+    openSession: async () => {
+      const session = await stub.openSession();
+      return {
+        peer: (bytes: Uint8Array) => watch.around(() => session.peer(bytes)),
+        [Symbol.dispose]: () => session[Symbol.dispose](),
+      };
+    },
+  };
 }
 
 /** Puts a counting method in front of the one that the object is about to use. */

@@ -57,5 +57,5 @@ function goOn(context: ShardContext, session: Session, nowMs: number): void {
   if (session.isPersistent) context.log.noteAcknowledged(session, nowMs);
   if (session.connection !== undefined) context.output.outdatedAttachments.add(session.connection);
   context.delivering.pump(session, nowMs);
-  if (session.replays.length > 0) context.delivering.continueReplay(session, context.owners, nowMs);
+  context.replaying.goOn(session, nowMs);
 }

@@ -65,7 +65,8 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   context.sessions.disconnect(session, nowMs);
   session.volatileSinceMs = undefined;
   session.outbound.rest();
-  context.delivering.stopReplays(session);
+  context.delivering.stop(session);
+  context.replaying.stop(session);
   leave(context, session, nowMs);
 }
 

@@ -169,7 +169,8 @@ function receiveQos2(
   let isPending = false;
   const settleQos2: Settle = (outcome) => {
     if (isFailure(outcome.reasonCode)) session.receivedQos2.delete(packetIdentifier);
-    if (isPending || !isFailure(outcome.reasonCode)) noteChanged();
+    // What is pending is written already, as it stays unless the message is refused.
+    if (isPending === isFailure(outcome.reasonCode)) noteChanged();
     settle(outcome);
   };
   // At once, for the message may come again before it is known what became of it.
@@ -188,7 +189,9 @@ function publish(
 ): void {
   const refusal = messageRefusalOf(message, config.limits, config.isUtf8);
   if (refusal === undefined) {
-    owners.publish(toPublication(message, nowMs), session.clientId, false, settle, nowMs);
+    // A persistent session remembers the identifier, so the message is remembered with it.
+    const isDurable = message.qos === 2 && session.isPersistent;
+    owners.publish(toPublication(message, nowMs), session.clientId, isDurable, settle, nowMs);
   } else {
     settle(refusal);
   }

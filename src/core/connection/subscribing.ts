@@ -19,6 +19,8 @@ interface Grant {
   readonly reasonString?: string;
   /** Set when retained messages are to follow. */
   readonly replay?: SubscriptionRecord;
+  /** Other shards that have some, if they have just told. */
+  readonly retaining?: readonly number[] | undefined;
 }
 
 const grantedQos = [ReasonCode.GrantedQoS0, ReasonCode.GrantedQoS1, ReasonCode.GrantedQoS2] as const;
@@ -71,11 +73,11 @@ function replayAll(
   session: Session,
   grants: readonly Grant[],
 ): void {
-  for (const { replay } of grants) {
+  for (const { replay, retaining } of grants) {
     if (replay === undefined || connection.isClosed) continue;
     const begin = (): void => {
       if (session.connection !== connection) return;
-      context.delivering.replay(session, replay, context.owners, context.nowMs);
+      context.replaying.begin(session, replay, retaining, context.nowMs);
     };
     // The figures of all shards are asked for first.
     if (isServerFilter(replay.topicFilter)) context.owners.refreshServerTopics(begin, context.nowMs);
@@ -145,20 +147,20 @@ function subscribe(
   const maximumQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as 0 | 1 | 2;
   const subscription = { ...requested, maximumQos };
   const settle = (subscribed: Subscribed): void => {
-    if (subscribed.refusal === undefined) decide(granted(subscription, subscribed.isNew));
+    if (subscribed.refusal === undefined) decide(granted(subscription, subscribed));
     else decide(refused(context, subscribed.refusal));
   };
   context.sessions.subscribe(session, subscription, settle, nowMs);
 }
 
-function granted(subscription: SubscriptionRecord, isNew: boolean): Grant {
+function granted(subscription: SubscriptionRecord, { isNew, retaining }: Subscribed): Grant {
   const reasonCode = grantedQos[subscription.maximumQos];
   // Shared Subscriptions get no retained messages (section 4.8.2).
   if (parseSharedFilter(subscription.topicFilter) !== undefined) return { reasonCode };
   // [MQTT-3.3.1-9], [MQTT-3.3.1-10], [MQTT-3.3.1-11].
   const { retainHandling } = subscription;
   const sendsRetained = retainHandling === 0 || (retainHandling === 1 && isNew);
-  return sendsRetained ? { reasonCode, replay: subscription } : { reasonCode };
+  return sendsRetained ? { reasonCode, replay: subscription, retaining } : { reasonCode };
 }
 
 function refused({ counters }: ShardContext, { reasonCode, reasonString }: Grant): Grant {
@@ -189,8 +191,11 @@ function refusalOf(
       reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
     };
   }
-  if (session.subscriptions.has(topicFilter)) return undefined;
-  return crowdRefusalOf(limits, session, topicFilter) ?? spanRefusalOf(limits, placement, session, topicFilter);
+  const { subscriptions, pendingSubscriptions } = session;
+  if (subscriptions.has(topicFilter) || pendingSubscriptions.has(topicFilter)) return undefined;
+  return (
+    crowdRefusalOf(limits, session, topicFilter) ?? spanRefusalOf(limits, placement, session, topicFilter)
+  );
 }
 
 /** One subscription more that every shard has to know of. */

@@ -20,7 +20,8 @@ export class Inlet {
       return { type: "repeat", answer: this.#answer };
     }
     // After a sleep the receiver does not know where the stream had come to.
-    const isExpected = stream > this.#stream ? this.#stream === 0 || sequence === 1 : sequence === this.#sequence + 1;
+    const isExpected =
+      stream > this.#stream ? this.#stream === 0 || sequence === 1 : sequence === this.#sequence + 1;
     if (!isExpected) return { type: "refuse", refusal: "sequence", stream: this.#stream };
     this.#stream = stream;
     this.#sequence = sequence;

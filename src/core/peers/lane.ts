@@ -10,8 +10,11 @@ export type Settle = (outcome: Outcome) => void;
 /** What becomes of an item when the other shard does not answer. */
 export type Fate = "dropped" | "kept" | "failed";
 
+/** An item, or one that is made when it goes, of what holds then. */
+export type Posted = PeerItem | (() => PeerItem);
+
 interface Entry {
-  readonly item: PeerItem;
+  item: Posted;
   readonly fate: Fate;
   readonly sizeBytes: number;
   readonly sinceMs: number;
@@ -25,6 +28,8 @@ export interface LaneParts {
   readonly name: LaneName;
   readonly from: number;
   readonly to: number;
+  /** A random number of the shard's present life. */
+  readonly life: number;
   readonly outbox: Outbox;
   readonly counters: Counters;
   /** Of items that only memory holds. */
@@ -41,6 +46,8 @@ const batchLimits = { count: 500, bytes: 1024 * 1024 };
 const callMs = 5_000;
 /** How long after something was put there an alarm looks after the outbox, should everybody have forgotten it. */
 const lookAfterMs = 30_000;
+/** Streams that begin in the same millisecond differ by the lives they belong to. */
+const livesPerMs = 1024;
 /** Who asks for an answer of a sleeping lane need not wait longer for a try. */
 const soonMs = 500;
 /** After so many failures in a row the lane sleeps: what must be kept is in the outbox, and the alarm wakes it. */
@@ -65,7 +72,9 @@ export class Lane {
   readonly #parts: LaneParts;
   #waiting: Entry[] = [];
   #waitingBytes = 0;
-  #underWay: { readonly batch: BatchHead; readonly entries: Entry[]; sentAtMs: number | undefined } | undefined;
+  #underWay:
+    | { readonly batch: BatchHead; readonly entries: Entry[]; sentAtMs: number | undefined }
+    | undefined;
   /** Who waits for items in the outbox that have not been read from it. */
   readonly #settlers = new Map<number, { readonly settle: Settle; readonly sinceMs: number }>();
   /** Items that are to be kept go through the outbox until it is empty, for the order's sake. */
@@ -84,7 +93,7 @@ export class Lane {
   }
 
   /** An item that memory holds, until the other shard is slow. */
-  post(item: PeerItem, fate: Fate, settle: Settle | undefined, sizeBytes: number, nowMs: number): void {
+  post(item: Posted, fate: Fate, settle: Settle | undefined, sizeBytes: number, nowMs: number): void {
     const isFull = this.#isFull(sizeBytes);
     if (fate === "kept" && (isFull || this.#isSpilled)) {
       this.#isSpilled = true;
@@ -108,6 +117,15 @@ export class Lane {
     this.#keep(item, settle, nowMs);
   }
 
+  /** Takes back what waits in memory to open a route. */
+  withdrawRoute(filter: string): void {
+    this.#waiting = this.#waiting.filter(({ item, sizeBytes }) => {
+      const isKept = typeof item === "function" || item.type !== "addRoute" || item.filter !== filter;
+      if (!isKept) this.#waitingBytes -= sizeBytes;
+      return isKept;
+    });
+  }
+
   /** The other shard failed so often that only the alarm, or somebody who asks, tries it again. */
   get #isAsleep(): boolean {
     return this.#failures >= failuresMax;
@@ -117,7 +135,8 @@ export class Lane {
   next(nowMs: number): BatchHead | undefined {
     if (this.#underWay === undefined) this.#load(nowMs);
     const underWay = this.#underWay;
-    if (underWay === undefined || underWay.sentAtMs !== undefined || nowMs < this.#retryAtMs) return undefined;
+    if (underWay === undefined || underWay.sentAtMs !== undefined || nowMs < this.#retryAtMs)
+      return undefined;
     underWay.sentAtMs = nowMs;
     return underWay.batch;
   }
@@ -132,8 +151,10 @@ export class Lane {
     this.wake();
     for (const [index, entry] of underWay.entries.entries()) {
       const outcome = answer.outcomes[index] as Outcome;
-      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal, nowMs);
-      this.#parts.onOutcome(entry.item, outcome, this.#parts.to, entry.settle);
+      // Whoever waits writes something of his own next.
+      const isUrgent = entry.settle === undefined;
+      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal, isUrgent, nowMs);
+      this.#parts.onOutcome(madeOf(entry), outcome, this.#parts.to, entry.settle);
     }
     if (this.#parts.outbox.isEmpty) this.#isSpilled = false;
   }
@@ -164,9 +185,14 @@ export class Lane {
     return dueAtMs;
   }
 
-  /** When the outbox is to be looked after even if all memory is lost; undefined when it is empty. */
+  /**
+   * When the outbox is to be looked after even if all memory is lost. Undefined when there is nothing in it but what
+   * somebody waits for, and would come back to.
+   */
   alarmDueAtMs(nowMs: number): number | undefined {
-    if (this.#parts.outbox.isEmpty) return undefined;
+    const underWay = this.#underWay?.entries ?? [];
+    const awaited = underWay.filter(({ ordinal, settle }) => ordinal !== undefined && settle !== undefined);
+    if (this.#parts.outbox.count <= awaited.length + this.#settlers.size) return undefined;
     return Math.max(this.#retryAtMs, nowMs + lookAfterMs);
   }
 
@@ -219,14 +245,15 @@ export class Lane {
     if (this.#stream === 0) this.#begin(nowMs);
     this.#sequence += 1;
     const { name: lane, to } = this.#parts;
-    const items = entries.map((entry) => entry.item);
+    const items = entries.map((entry) => madeOf(entry));
     const batch = { lane, to, stream: this.#stream, sequence: this.#sequence, items };
     this.#underWay = { batch, entries, sentAtMs: undefined };
   }
 
   /** A new stream: what the receiver knows of an earlier one does not hold for it. */
   #begin(nowMs: number, after = 0): void {
-    this.#stream = Math.max(nowMs, this.#stream + 1, after + 1);
+    const byClock = nowMs * livesPerMs + (this.#parts.life % livesPerMs);
+    this.#stream = Math.max(byClock, this.#stream + 1, after + 1);
     this.#sequence = 0;
   }
 
@@ -295,6 +322,12 @@ export class Lane {
 
 /** A batch without what every batch of the shard has. */
 export type BatchHead = Pick<Batch, "lane" | "to" | "stream" | "sequence" | "items">;
+
+/** From now on the item is what it is, also when it is sent again. */
+function madeOf(entry: Entry): PeerItem {
+  if (typeof entry.item === "function") entry.item = entry.item();
+  return entry.item;
+}
 
 /** What has been written may be sent again after a reset, so it tells the number by which it is known. */
 function numberedBy(item: DurableItem, origin: Origin): DurableItem {

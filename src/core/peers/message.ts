@@ -10,10 +10,13 @@ import type { ReasonCode } from "../reason-code.ts";
 
 export type LaneName = "publish" | "deliver";
 
-/** The durable number of a message that must not be applied twice, and the shard that gave it. */
+/** The number of a message that must not be applied twice, and the shard that gave it. */
 export interface Origin {
   readonly shard: number;
+  /** Grows from message to message, through resets too. */
   readonly sequence: number;
+  /** The message was numbered without being written: its publisher would not come back to it. */
+  readonly isVolatile?: true;
 }
 
 /** Which of two changes to a route is the newer one. */
@@ -95,6 +98,8 @@ export interface Outcome {
   /** Nobody here is subscribed, as of that version: routes that are not newer are void. */
   readonly staleThrough?: RouteVersion;
   readonly members?: Members;
+  /** The owner has no retained message that matches: no page follows. */
+  readonly retainsNothing?: true;
   readonly figures?: ServerFigures;
 }
 

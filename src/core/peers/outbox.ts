@@ -67,7 +67,7 @@ export class Outbox implements LogSession {
   /** The first items, of those that are written. */
   read(limits: { readonly count: number; readonly bytes: number }, nowMs: number): OutboxItem[] {
     for (const ordinal of this.#doneEarly) {
-      if (this.#pending.get(ordinal)?.segment !== undefined) this.done(ordinal, nowMs);
+      if (this.#pending.get(ordinal)?.segment !== undefined) this.done(ordinal, true, nowMs);
     }
     const [first] = this.#pending;
     if (first?.[1].segment === undefined) return [];
@@ -80,7 +80,8 @@ export class Outbox implements LogSession {
     });
   }
 
-  done(ordinal: number, nowMs: number): void {
+  /** `isUrgent`: nothing else would have it written soon that the item is done. */
+  done(ordinal: number, isUrgent: boolean, nowMs: number): void {
     const entry = this.#pending.get(ordinal);
     if (entry === undefined) return;
     if (entry.segment === undefined) {
@@ -93,7 +94,8 @@ export class Outbox implements LogSession {
     this.#log.release(entry.segment);
     const [first] = this.#pending.keys();
     this.#doneThrough = (first ?? this.#nextOrdinal) - 1;
-    this.#log.noteAcknowledged(this, nowMs);
+    if (isUrgent) this.#log.noteChanged(this);
+    else this.#log.noteAcknowledged(this, nowMs);
   }
 
   /** The shard wakes: the log is about to tell what it has. */

@@ -52,6 +52,8 @@ interface OpenCall {
   readonly sequence: number;
 }
 
+/** A shard publishes fewer messages than this in a millisecond. */
+const sequencesPerMs = 1000;
 /** More than a sender puts into one. */
 const batchItemsMax = 1000;
 const poisoned: Outcome = {
@@ -69,7 +71,9 @@ export class Peers {
   readonly #openCalls = new Map<string, OpenCall>();
   /** Lanes with something to do. */
   readonly #active = new Set<Lane>();
+  #life = 0;
   #backoff = new Backoff(0);
+  #lastSequence = 0;
   #isRestoring = false;
   #itemInHand: number | undefined;
 
@@ -78,6 +82,7 @@ export class Peers {
   }
 
   start(seed: number): void {
+    this.#life = seed;
     this.#backoff = new Backoff(seed);
   }
 
@@ -105,9 +110,15 @@ export class Peers {
     return lane;
   }
 
+  /** A number for a message that only memory holds. By the clock, so that it grows through resets. */
+  newOrigin(nowMs: number): Origin {
+    this.#lastSequence = Math.max(this.#lastSequence + 1, nowMs * sequencesPerMs);
+    return { shard: this.#parts.self, sequence: this.#lastSequence, isVolatile: true };
+  }
+
   /** What has been applied of the numbered messages of a shard that come through an owner. */
   watermark(origin: Origin, owner: number): Watermark {
-    return this.#watermark(watermarkNumber(origin.shard, owner));
+    return this.#watermark(watermarkNumber(origin, owner));
   }
 
   /** Who has that number in the message log. */
@@ -154,12 +165,21 @@ export class Peers {
     }
   }
 
-  answered(to: number, head: Pick<Batch, "lane" | "stream" | "sequence">, answer: BatchAnswer, nowMs: number): void {
+  answered(
+    to: number,
+    head: Pick<Batch, "lane" | "stream" | "sequence">,
+    answer: BatchAnswer,
+    nowMs: number,
+  ): void {
     if (answer.type === "refused") this.#parts.counters.countPeerRefusal(answer.refusal);
     this.lane(head.lane, to).answered(head.stream, head.sequence, answer, nowMs);
   }
 
-  failed(to: number, { lane, stream, sequence }: Pick<Batch, "lane" | "stream" | "sequence">, nowMs: number): void {
+  failed(
+    to: number,
+    { lane, stream, sequence }: Pick<Batch, "lane" | "stream" | "sequence">,
+    nowMs: number,
+  ): void {
     this.lane(lane, to).failed(stream, sequence, nowMs);
   }
 
@@ -256,11 +276,12 @@ export class Peers {
   }
 
   #newLane(name: LaneName, to: number, number: number): Lane {
-    const { counters, handlers, limits, self: from } = this.#parts;
+    const { counters, handlers, limits, self } = this.#parts;
     return new Lane({
       name,
-      from,
+      from: self,
       to,
+      life: this.#life,
       outbox: this.#outbox(number),
       counters,
       memory: limits.lane,
@@ -305,6 +326,6 @@ function peerOf(number: number): number {
   return Math.floor((-number - 1) / 2);
 }
 
-function watermarkNumber(origin: number, owner: number): number {
-  return watermarkBase - (origin * shardsMax + owner);
+function watermarkNumber({ shard, isVolatile }: Origin, owner: number): number {
+  return watermarkBase - (2 * (shard * shardsMax + owner) + (isVolatile ? 1 : 0));
 }

@@ -1,8 +1,7 @@
 import type { DeliverItem, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { ReasonCode } from "../reason-code.ts";
-import type { TopicOwners } from "../topics/topic-owners.ts";
-import type { Delivering } from "./delivering.ts";
+import type { Replaying } from "./replaying.ts";
 import type { Sessions } from "./sessions.ts";
 import type { SubscriberRoutes } from "./subscriber-routes.ts";
 
@@ -16,22 +15,14 @@ const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
 export class PeerDeliveries {
   readonly #peers: Peers;
   readonly #sessions: Sessions;
-  readonly #delivering: Delivering;
+  readonly #replaying: Replaying;
   readonly #routes: SubscriberRoutes;
-  readonly #owners: TopicOwners;
 
-  constructor(
-    peers: Peers,
-    sessions: Sessions,
-    delivering: Delivering,
-    routes: SubscriberRoutes,
-    owners: TopicOwners,
-  ) {
+  constructor(peers: Peers, sessions: Sessions, replaying: Replaying, routes: SubscriberRoutes) {
     this.#peers = peers;
     this.#sessions = sessions;
-    this.#delivering = delivering;
+    this.#replaying = replaying;
     this.#routes = routes;
-    this.#owners = owners;
   }
 
   handle(item: DeliverItem, owner: number, nowMs: number): Outcome {
@@ -41,7 +32,7 @@ export class PeerDeliveries {
       case "deliverShared":
         return this.#once(item, owner, () => this.#deliverShared(item, nowMs));
       case "retained":
-        this.#delivering.receivePage(item, this.#owners, nowMs);
+        this.#replaying.receivePage(item, nowMs);
         return success;
     }
   }

@@ -6,7 +6,7 @@ import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
 import type { DeliveryState, LogTarget, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
 import type { WillMessage } from "../packet.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
-import type { Replay } from "./delivering.ts";
+import type { Replay } from "./replaying.ts";
 import { Outbound } from "./outbound.ts";
 
 /** 0xFFFFFFFF: the session does not expire (section 3.1.2.11.2). */
@@ -181,4 +181,14 @@ export class Session implements LogSession {
     for (const subscription of record.subscriptions) this.subscribe(subscription);
     this.restoreState(record.deliveryState);
   }
+}
+
+export function isSameSubscription(left: SubscriptionRecord, right: SubscriptionRecord): boolean {
+  return (
+    left.maximumQos === right.maximumQos &&
+    left.noLocal === right.noLocal &&
+    left.retainAsPublished === right.retainAsPublished &&
+    left.retainHandling === right.retainHandling &&
+    left.subscriptionIdentifier === right.subscriptionIdentifier
+  );
 }

@@ -2,24 +2,20 @@ import type { Connection } from "../connection/connection.ts";
 import type { AttachedClient } from "../effect.ts";
 import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
-import type { LogSession, MessageLog, QueuedMessage } from "../queue/message-log.ts";
+import type { MessageLog, QueuedMessage } from "../queue/message-log.ts";
 import type { Publication } from "../publication.ts";
-import type {
-  DeliveryState,
-  SegmentHead,
-  SessionRecord,
-  ShardStorage,
-  SubscriptionRecord,
-} from "../storage-port.ts";
+import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage-port.ts";
 import type { Members, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { isFailure } from "../reason-code.ts";
 import type { Subscribers } from "../topics/topic-owner.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Delivering } from "./delivering.ts";
-import { Session } from "./session.ts";
+import { isSameSubscription, Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
-import type { SubscriberRoutes } from "./subscriber-routes.ts";
+import type { Restorable } from "./stored-states.ts";
+import { lastNumberIn, restoreStates } from "./stored-states.ts";
+import type { SettleRoute, SubscriberRoutes } from "./subscriber-routes.ts";
 import type { Recipient } from "./subscription-tree.ts";
 import { SubscriptionTree } from "./subscription-tree.ts";
 
@@ -42,6 +38,8 @@ export interface Subscribed {
   /** The session had none with that Topic Filter. */
   readonly isNew: boolean;
   readonly refusal?: Outcome;
+  /** Other shards that have matching retained messages, if they have just told. */
+  readonly retaining?: readonly number[] | undefined;
 }
 
 /** The sessions of the shard and the subscriptions they hold. */
@@ -103,7 +101,8 @@ export class Sessions implements Subscribers {
   disconnect(session: Session, nowMs: number): void {
     if (session.connection !== undefined) this.#connectedCount -= 1;
     session.connection = undefined;
-    for (const topicFilter of session.pendingSubscriptions.keys()) this.#dropPending(session, topicFilter, nowMs);
+    for (const topicFilter of session.pendingSubscriptions.keys())
+      this.#dropPending(session, topicFilter, nowMs);
     for (const { filter, members } of this.#tree.updatePresence(session)) {
       this.#parts.routes.updateMembers(filter, members, nowMs);
     }
@@ -136,7 +135,7 @@ export class Sessions implements Subscribers {
     const { topicFilter } = subscription;
     const existing = session.subscriptions.get(topicFilter);
     if (existing !== undefined) {
-      if (!isSame(existing, subscription)) this.#keep(session, subscription);
+      if (!isSameSubscription(existing, subscription)) this.#keep(session, subscription);
       settle({ isNew: false });
       return;
     }
@@ -146,7 +145,7 @@ export class Sessions implements Subscribers {
     const members = this.#tree.members(topicFilter);
     const { routes } = this.#parts;
     if (!isFirst && members !== undefined) routes.updateMembers(topicFilter, members, nowMs);
-    const note = (outcome: Outcome): void => {
+    const note: SettleRoute = (outcome, retaining) => {
       const isWanted = session.pendingSubscriptions.get(topicFilter) === subscription;
       if (isWanted && isFailure(outcome.reasonCode)) {
         this.#dropPending(session, topicFilter, nowMs);
@@ -157,7 +156,7 @@ export class Sessions implements Subscribers {
         session.pendingSubscriptions.delete(topicFilter);
         this.#keep(session, subscription);
       }
-      settle({ isNew: true });
+      settle({ isNew: true, retaining });
     };
     routes.open(topicFilter, isFirst, members, note, nowMs);
   }
@@ -243,11 +242,13 @@ export class Sessions implements Subscribers {
       this.#restore(record);
       rowSeqs.set(record.sessionNumber, record.deliveryStateSeq);
     }
+    const find = (number: number): Restorable | undefined =>
+      this.#byNumber.get(number) ?? peers.participant(number);
     peers.beginRestoring();
-    const stateSeqs = this.#restoreStates(heads, rowSeqs);
+    const stateSeqs = restoreStates(heads, rowSeqs, find);
     for (const [connection, client] of connections) this.#reattach(connection, client);
-    for (const head of heads) this.#noteNumbers(head);
-    log.restore(heads, stateSeqs, (number) => this.#byNumber.get(number) ?? peers.participant(number));
+    this.#lastNumber = Math.max(this.#lastNumber, lastNumberIn(heads));
+    log.restore(heads, stateSeqs, find);
     peers.endRestoring();
   }
 
@@ -340,23 +341,6 @@ export class Sessions implements Subscribers {
     for (const subscription of session.subscriptions.values()) this.#tree.add(session, subscription);
   }
 
-  /**
-   * The newest delivery state of a session is in its row or in the last segment that has one. Returns in which
-   * segment, by session.
-   */
-  #restoreStates(heads: readonly SegmentHead[], rowSeqs: Map<number, number>): Map<LogSession, number> {
-    const newest = new Map<Restorable, { state: DeliveryState; seq: number }>();
-    for (const { deliveryStates, seq } of heads) {
-      for (const [sessionNumber, state] of deliveryStates) {
-        const session = this.#byNumber.get(sessionNumber) ?? this.#parts.peers.participant(sessionNumber);
-        if (session !== undefined && seq >= (rowSeqs.get(sessionNumber) ?? 0))
-          newest.set(session, { state, seq });
-      }
-    }
-    for (const [session, { state }] of newest) session.restoreState(state);
-    return new Map([...newest].map(([session, { seq }]) => [session, seq]));
-  }
-
   /** The attachment of a socket that survived is newer than any row. */
   #reattach(connection: Connection, client: AttachedClient): void {
     const session =
@@ -376,27 +360,4 @@ export class Sessions implements Subscribers {
     }
     this.#updateWatcher(session);
   }
-
-  #noteNumbers(head: SegmentHead): void {
-    for (const { targets } of head.messages) {
-      for (const target of targets) this.#lastNumber = Math.max(this.#lastNumber, target.sessionNumber);
-    }
-    for (const [sessionNumber] of head.deliveryStates)
-      this.#lastNumber = Math.max(this.#lastNumber, sessionNumber);
-  }
-}
-
-/** Whoever has a state in the message log. */
-interface Restorable extends LogSession {
-  restoreState(state: DeliveryState): void;
-}
-
-function isSame(left: SubscriptionRecord, right: SubscriptionRecord): boolean {
-  return (
-    left.maximumQos === right.maximumQos &&
-    left.noLocal === right.noLocal &&
-    left.retainAsPublished === right.retainAsPublished &&
-    left.retainHandling === right.retainHandling &&
-    left.subscriptionIdentifier === right.subscriptionIdentifier
-  );
 }

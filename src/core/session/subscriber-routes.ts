@@ -9,10 +9,15 @@ import { isServerFilter } from "../topics/server-topics.ts";
 
 /** A route on its way to the owners. */
 interface Pending {
-  readonly settlers: Settle[];
+  readonly settlers: SettleRoute[];
   readonly dueAtMs: number;
+  /** Owners that have matching retained messages. */
+  readonly retaining: number[];
   left: number;
 }
+
+/** `retaining`: the owners that have matching retained messages, if they have just told. */
+export type SettleRoute = (outcome: Outcome, retaining: readonly number[] | undefined) => void;
 
 /** What a route takes in memory besides its Topic Filter, about. */
 const routeBytes = 64;
@@ -58,7 +63,13 @@ export class SubscriberRoutes {
   }
 
   /** The Topic Filter has a subscriber. `isFirst`: it had none, here. */
-  open(filter: string, isFirst: boolean, members: Members | undefined, settle: Settle, nowMs: number): void {
+  open(
+    filter: string,
+    isFirst: boolean,
+    members: Members | undefined,
+    settle: SettleRoute,
+    nowMs: number,
+  ): void {
     const pending = this.#pending.get(filter);
     if (pending !== undefined) {
       pending.settlers.push(settle);
@@ -66,19 +77,20 @@ export class SubscriberRoutes {
     }
     const owners = isFirst ? this.#othersOf(filter) : [];
     if (owners.length === 0) {
-      settle(established);
+      settle(established, undefined);
       return;
     }
     const version = { boot: this.#claimBoot(), serial: this.#nextSerial(nowMs) };
     const opened: Pending = {
       settlers: [settle],
       dueAtMs: nowMs + Times.routePatienceMs,
+      retaining: [],
       left: owners.length,
     };
     this.#pending.set(filter, opened);
     for (const owner of owners) {
       const item = { type: "addRoute", filter, version, ...(members !== undefined && { members }) } as const;
-      const note: Settle = (outcome) => this.#note(filter, opened, outcome);
+      const note: Settle = (outcome) => this.#note(filter, opened, owner, outcome);
       this.#peers.lane("publish", owner).post(item, "failed", note, routeBytes + utf8BytesMax(filter), nowMs);
     }
   }
@@ -94,6 +106,8 @@ export class SubscriberRoutes {
     const item = { type: "removeRoute", filter, version } as const;
     for (const owner of owners) {
       const lane = this.#peers.lane("publish", owner);
+      // What is written goes before what waits in memory, and the route must not come back.
+      lane.withdrawRoute(filter);
       if (isDurable) lane.postDurable(item, undefined, nowMs);
       else lane.post(item, "kept", undefined, routeBytes + utf8BytesMax(filter), nowMs);
     }
@@ -121,16 +135,20 @@ export class SubscriberRoutes {
     }
   }
 
-  #note(filter: string, pending: Pending, outcome: Outcome): void {
+  #note(filter: string, pending: Pending, owner: number, outcome: Outcome): void {
     if (this.#pending.get(filter) !== pending) return;
     pending.left -= 1;
+    if (outcome.retainsNothing !== true) pending.retaining.push(owner);
     if (isFailure(outcome.reasonCode)) this.#finish(filter, pending, outcome);
     else if (pending.left === 0) this.#finish(filter, pending, established);
   }
 
   #finish(filter: string, pending: Pending, outcome: Outcome): void {
     this.#pending.delete(filter);
-    for (const settle of pending.settlers) settle(outcome);
+    // Who came later may have missed what was retained in between, and has to ask.
+    for (const [index, settle] of pending.settlers.entries()) {
+      settle(outcome, index === 0 ? pending.retaining : undefined);
+    }
   }
 
   #othersOf(filter: string): number[] {

@@ -8,7 +8,9 @@ export interface RetainedPage {
   readonly after?: string;
 }
 
-const pageLimits = { count: 100, bytes: 256 * 1024 };
+/** A page is full when it has this much, or {@link pageCount} messages. */
+export const pageBytesMax = 256 * 1024;
+const pageCount = 100;
 /** Replays whose Topic Names are remembered between their pages. */
 const rememberedMax = 16;
 
@@ -28,7 +30,7 @@ export class RetainedPages {
     let sizeBytes = 0;
     let index = after === undefined ? 0 : firstAfter(names, after);
     for (; index < names.length; index += 1) {
-      if (publications.length >= pageLimits.count || sizeBytes >= pageLimits.bytes) break;
+      if (publications.length >= pageCount || sizeBytes >= pageBytesMax) break;
       const publication = this.#retained.read(names[index] as string, nowMs);
       if (publication === undefined) continue;
       publications.push(publication);
@@ -41,7 +43,7 @@ export class RetainedPages {
   }
 
   #look(topicFilter: string): readonly string[] {
-    return this.#retained.matchingNames(topicFilter).sort();
+    return this.#retained.matchingNames(topicFilter).toSorted();
   }
 
   #remember(replay: string, names: readonly string[]): void {

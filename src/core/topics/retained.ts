@@ -71,6 +71,10 @@ export class Retained {
     return topicNames;
   }
 
+  hasMatching(topicFilter: string): boolean {
+    return this.matchingNames(topicFilter).length > 0;
+  }
+
   /** The topic's retained message; an expired one is removed instead ([MQTT-3.3.2-5]). */
   read(topicName: string, nowMs: number): Publication | undefined {
     const publication = this.#unwritten.has(topicName)

@@ -7,8 +7,9 @@ import type { Publication } from "../publication.ts";
 import { sizeOf } from "../publication.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Limits } from "../limits.ts";
+import { parseSharedFilter } from "../topic.ts";
 import type { Retained } from "./retained.ts";
-import { RetainedPages } from "./retained-pages.ts";
+import { pageBytesMax, RetainedPages } from "./retained-pages.ts";
 import type { Routes } from "./routes.ts";
 import type { ServerTopics } from "./server-topics.ts";
 import { SharedChoice } from "./shared-choice.ts";
@@ -33,7 +34,7 @@ export interface Subscribers {
 export interface Sent {
   readonly publication: Publication;
   readonly publisherClientId: string;
-  /** Nobody would send it again: it is written before it goes to another shard. */
+  /** It is written before it goes to another shard: nobody would send it again. */
   readonly isDurable: boolean;
   readonly origin?: Origin;
 }
@@ -99,7 +100,7 @@ export class TopicOwner {
         return this.#handOverOnce(item, settle, nowMs);
       case "addRoute":
         routes.add(item.filter, from, item.version, item.members, nowMs);
-        return settle(success);
+        return settle(this.#retains(item.filter) ? success : { ...success, retainsNothing: true });
       case "removeRoute":
         routes.remove(item.filter, from, item.version);
         return settle(success);
@@ -107,15 +108,20 @@ export class TopicOwner {
         routes.noteMembers(item.filter, from, item.members, nowMs);
         return settle(success);
       case "replay":
-        this.#sendPage(item, from, nowMs);
-        return settle(success);
+        return settle(this.#sendPage(item, from, nowMs) ? success : { ...success, retainsNothing: true });
       case "figures":
         return settle({ ...success, figures: serverTopics.ownFigures(nowMs) });
     }
   }
 
   /** What a shard with subscribers made of a message; passes it on to `settle`. */
-  handleOutcome(item: PeerItem, outcome: Outcome, to: number, settle: Settle | undefined, nowMs: number): void {
+  handleOutcome(
+    item: PeerItem,
+    outcome: Outcome,
+    to: number,
+    settle: Settle | undefined,
+    nowMs: number,
+  ): void {
     const { routes } = this.#parts;
     if (item.type === "deliver" && outcome.staleThrough !== undefined) {
       routes.removeStale(item.publication.message.topicName, to, outcome.staleThrough);
@@ -131,7 +137,8 @@ export class TopicOwner {
       return;
     }
     const { origin, ...again } = { ...item, tried: [...item.tried, to] };
-    this.#deliverShared(again, origin !== undefined, settle, nowMs);
+    const isDurable = origin !== undefined && origin.isVolatile !== true;
+    this.#deliverShared(again, isDurable, settle, nowMs);
   }
 
   /** Topic Names of this shard with a retained message that match. */
@@ -162,6 +169,7 @@ export class TopicOwner {
       const groups = new Set([...sharedFilters, ...subscribers.sharedFiltersOf(message.topicName)]);
       for (const sharedFilter of groups) {
         const item = sharedItem(publication, sharedFilter);
+        // Where it goes is decided once, whatever is forgotten.
         this.#deliverShared(item, sent.isDurable || origin !== undefined, gathering.expect(), nowMs);
       }
       // Only what has been done here must not be done again; what goes on to others they know themselves.
@@ -176,16 +184,19 @@ export class TopicOwner {
   }
 
   #deliverTo(shard: number, sent: Sent, gathering: Gathering, nowMs: number): void {
-    const { publication, publisherClientId, origin, isDurable } = sent;
+    const { publication, publisherClientId, isDurable } = sent;
     const { qos } = publication.message;
-    const lane = this.#parts.peers.lane("deliver", shard);
+    const { peers } = this.#parts;
+    const lane = peers.lane("deliver", shard);
+    const isOurs = sent.origin === undefined;
+    const origin = isOurs && !isDurable && qos === 2 ? peers.newOrigin(nowMs) : sent.origin;
     const item = {
       type: "deliver",
       publication,
       publisherClientId,
       ...(origin !== undefined && { origin }),
     } as const;
-    if (origin === undefined && (isDurable || qos === 2)) {
+    if (isOurs && isDurable) {
       lane.postDurable(item, gathering.expect(), nowMs);
     } else if (qos === 0 && origin === undefined) {
       lane.post(item, "dropped", undefined, sizeOf(publication), nowMs);
@@ -226,21 +237,35 @@ export class TopicOwner {
     const { qos } = publication.message;
     const lane = peers.lane("deliver", shard);
     const addressed = { ...item, queues };
-    if (isDurable || qos === 2) lane.postDurable(addressed, settle, nowMs);
-    else lane.post(addressed, qos === 0 ? "dropped" : "kept", settle, sizeOf(publication), nowMs);
+    const origin = qos === 2 && { origin: peers.newOrigin(nowMs) };
+    if (isDurable) lane.postDurable(addressed, settle, nowMs);
+    else
+      lane.post(
+        { ...addressed, ...origin },
+        qos === 0 ? "dropped" : "kept",
+        settle,
+        sizeOf(publication),
+        nowMs,
+      );
   }
 
-  #sendPage({ filter, replayId, after }: PublishItem & { type: "replay" }, from: number, nowMs: number): void {
-    const page = this.#pages.read(`${from} ${replayId}`, filter, after, nowMs);
-    let sizeBytes = 0;
-    for (const publication of page.publications) sizeBytes += sizeOf(publication);
-    const item = {
+  #retains(filter: string): boolean {
+    return parseSharedFilter(filter) === undefined && this.#parts.retained.hasMatching(filter);
+  }
+
+  /** False when there is nothing to send. */
+  #sendPage(item: PublishItem & { type: "replay" }, from: number, nowMs: number): boolean {
+    const { filter, replayId, after } = item;
+    if (after === undefined && !this.#retains(filter)) return false;
+    // Read when it goes: messages that are newer than its own may go before it.
+    const page = (): DeliverItem => ({
       type: "retained",
       replayId,
-      ...page,
+      ...this.#pages.read(`${from} ${replayId}`, filter, after, nowMs),
       ...(after !== undefined && { since: after }),
-    } as const;
-    this.#parts.peers.lane("deliver", from).post(item, "failed", undefined, sizeBytes, nowMs);
+    });
+    this.#parts.peers.lane("deliver", from).post(page, "failed", undefined, pageBytesMax, nowMs);
+    return true;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Settle } from "../peers/lane.ts";
 import type { Peers } from "../peers/peers.ts";
 import type { Placement } from "../placement.ts";
 import type { Publication } from "../publication.ts";
-import { sizeOf } from "../publication.ts";
+import { sizeOf, utf8BytesMax } from "../publication.ts";
 import type { ServerFigures, ServerTopics } from "./server-topics.ts";
 import { isServerFilter } from "./server-topics.ts";
 import type { TopicOwner } from "./topic-owner.ts";
@@ -37,7 +37,8 @@ export class TopicOwners {
 
   /**
    * Brings a message to all who are subscribed. `settle` is told when everybody has it, or somebody on the way will
-   * remember it; for QoS 0 perhaps never. `isDurable`: nobody would send it again.
+   * remember it; for QoS 0 perhaps never. `isDurable`: it is written before it goes to another shard, for nobody would
+   * send it again.
    */
   publish(
     publication: Publication,
@@ -53,8 +54,9 @@ export class TopicOwners {
       return;
     }
     const lane = this.#peers.lane("publish", shard);
-    const item = { type: "publish", publication, publisherClientId } as const;
-    if (isDurable || qos === 2) lane.postDurable(item, settle, nowMs);
+    const origin = qos === 2 && !isDurable && { origin: this.#peers.newOrigin(nowMs) };
+    const item = { type: "publish", publication, publisherClientId, ...origin } as const;
+    if (isDurable) lane.postDurable(item, settle, nowMs);
     else if (qos === 0) lane.post(item, "dropped", undefined, sizeOf(publication), nowMs);
     else lane.post(item, "kept", settle, sizeOf(publication), nowMs);
   }
@@ -85,12 +87,13 @@ export class TopicOwners {
     return this.#placement.filterShards(topicFilter).filter((shard) => shard !== this.#self);
   }
 
-  /** Asks an owner for a page of retained messages; it comes in the owner's `deliver` lane. */
+  /** Asks an owner for a page of retained messages; it comes in the owner's `deliver` lane, unless there is none. */
   requestPage(
     shard: number,
     replayId: number,
     topicFilter: string,
     after: string | undefined,
+    onNothing: () => void,
     nowMs: number,
   ): void {
     const item = {
@@ -99,7 +102,11 @@ export class TopicOwners {
       filter: topicFilter,
       ...(after !== undefined && { after }),
     } as const;
-    this.#peers.lane("publish", shard).post(item, "failed", undefined, requestBytes, nowMs);
+    const settle: Settle = ({ retainsNothing }) => {
+      if (retainsNothing) onNothing();
+    };
+    const sizeBytes = requestBytes + utf8BytesMax(topicFilter);
+    this.#peers.lane("publish", shard).post(item, "failed", settle, sizeBytes, nowMs);
   }
 
   /** Asks the other shards for their figures; `done` comes when they have answered, or will not. */

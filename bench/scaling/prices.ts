@@ -1,0 +1,64 @@
+/** What Cloudflare asks, Workers Paid, as of 2026-11: developers.cloudflare.com, "Pricing" of Durable Objects and of Workers. */
+export const pricesOf = "2026-11";
+
+const monthSec = 2_592_000;
+/** Memory that every object is billed for, whatever it uses. */
+const objectGb = 0.128;
+const million = 1e6;
+
+/** Dollars above what is included in the monthly base price. */
+const prices = {
+  base: 5,
+  requests: { included: million, perMillion: 0.15 },
+  gbSeconds: { included: 400_000, perMillion: 12.5 },
+  rowsWritten: { included: 50 * million, perMillion: 1 },
+  workerRequests: { included: 10 * million, perMillion: 0.3 },
+  workerCpuMs: { included: 30 * million, perMillion: 0.02 },
+} as const;
+
+/** Frames of a WebSocket that count as one request. */
+const framesPerRequest = 20;
+
+/** Everything by the second, in the whole namespace. */
+export interface Usage {
+  /** WebSocket messages from clients. */
+  readonly framesIn: number;
+  /** Calls between shards that are billed. */
+  readonly calls: number;
+  readonly alarms: number;
+  readonly connects: number;
+  /** Objects awake at a time. */
+  readonly awake: number;
+  /** Setting an alarm is one, too. */
+  readonly rows: number;
+  readonly workerCpuMs: number;
+}
+
+/** Dollars a month of 30 days. */
+export interface Bill {
+  readonly frames: number;
+  readonly calls: number;
+  readonly duration: number;
+  readonly rows: number;
+  readonly worker: number;
+  /** With the base price. */
+  readonly total: number;
+}
+
+export function billOf(usage: Usage): Bill {
+  const { alarms, awake, connects, framesIn, rows, workerCpuMs } = usage;
+  const callsPerSec = usage.calls + alarms + connects;
+  const framesPerSec = framesIn / framesPerRequest;
+  const requests = dollars(prices.requests, callsPerSec + framesPerSec);
+  // What is included is shared out by use.
+  const calls = requests * (callsPerSec / (callsPerSec + framesPerSec));
+  const duration = dollars(prices.gbSeconds, awake * objectGb);
+  const rowsWritten = dollars(prices.rowsWritten, rows);
+  const worker = dollars(prices.workerRequests, connects) + dollars(prices.workerCpuMs, workerCpuMs);
+  const total = prices.base + requests + duration + rowsWritten + worker;
+  return { frames: requests - calls, calls, duration, rows: rowsWritten, worker, total };
+}
+
+function dollars(price: { readonly included: number; readonly perMillion: number }, perSec: number): number {
+  return (Math.max(0, perSec * monthSec - price.included) / million) * price.perMillion;
+}

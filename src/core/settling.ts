@@ -1,0 +1,105 @@
+import type { Boot } from "./boot.ts";
+import type { Clock } from "./clock.ts";
+import type { Output } from "./output.ts";
+import type { MessageLog } from "./queue/message-log.ts";
+import type { Delivering } from "./session/delivering.ts";
+import type { ShardParts } from "./shard-parts.ts";
+import type { WriteSet } from "./storage-port.ts";
+import type { TokenBucket } from "./token-bucket.ts";
+
+export interface SettlingParts extends ShardParts {
+  readonly boot: Boot;
+  readonly clock: Clock;
+  readonly delivering: Delivering;
+  readonly flushes: TokenBucket;
+  readonly log: MessageLog;
+  readonly output: Output;
+}
+
+/** Ends turns: writes what is due, sends what waited for it, and brings the sockets' attachments up to date. */
+export class Settling {
+  readonly #parts: SettlingParts;
+  #flushDueAtMs: number | undefined;
+  #replayDueAtMs: number | undefined;
+
+  constructor(parts: SettlingParts) {
+    this.#parts = parts;
+  }
+
+  /** Something has to be written before acknowledgements may leave. */
+  get mustCommit(): boolean {
+    const { log, retained } = this.#parts;
+    return log.mustFlush || retained.hasUnwritten || this.#hasUrgentRows;
+  }
+
+  /** When the next flush may come, or what waits for sockets goes on. */
+  get dueAtMs(): number {
+    return Math.min(this.#flushDueAtMs ?? Infinity, this.#replayDueAtMs ?? Infinity);
+  }
+
+  /** Whether full sockets and retained messages are to be looked at again; they wait no longer. */
+  takeReplayDue(nowMs: number): boolean {
+    if (this.#replayDueAtMs === undefined || this.#replayDueAtMs > nowMs) return false;
+    this.#replayDueAtMs = undefined;
+    return true;
+  }
+
+  settle(nowMs: number): void {
+    const { clock, delivering, flushes, log, output, peers, replaying } = this.#parts;
+    log.noteTime(nowMs);
+    this.#flushDueAtMs = undefined;
+    if (this.#hasUrgentRows) {
+      this.commit(nowMs);
+    } else if (this.mustCommit) {
+      const tokenAtMs = flushes.availableAtMs(nowMs);
+      if (tokenAtMs <= nowMs) this.commit(nowMs);
+      else this.#flushDueAtMs = tokenAtMs;
+    } else {
+      // What was to be written has been taken back in the same turn: nothing is left to wait for.
+      for (const effect of output.takeAfterCommit()) output.push(effect);
+    }
+    peers.pump(nowMs);
+    const outboxDueAtMs = peers.alarmDueAtMs(nowMs);
+    clock.outboxDueAtMs = outboxDueAtMs && Math.min(clock.outboxDueAtMs ?? Infinity, outboxDueAtMs);
+    const delayMs = Math.min(delivering.pausedDelayMs ?? Infinity, replaying.delayMs(nowMs) ?? Infinity);
+    this.#replayDueAtMs = delayMs === Infinity ? undefined : nowMs + delayMs;
+    this.#attach();
+  }
+
+  commit(nowMs: number): void {
+    const { boot, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
+    flushes.spend(nowMs);
+    const changedRows = sessions.takeChangedRows();
+    const shard = boot.takeUnwritten();
+    const writes: WriteSet = {
+      sessions: changedRows,
+      retained: retained.takeUnwritten(),
+      segments: log.flush(),
+      routes: routes.takeUnwritten(),
+      ...(shard !== undefined && { shard }),
+    };
+    const before = output.take();
+    const parked = output.takeAfterCommit();
+    delivering.pumpCommitted(nowMs);
+    peers.pump(nowMs);
+    const after = output.take();
+    for (const effect of before) output.push(effect);
+    output.push({ type: "commit", writes, effects: [...parked, ...after] });
+  }
+
+  get #hasUrgentRows(): boolean {
+    const { boot, routes, sessions } = this.#parts;
+    return sessions.hasChangedRows || boot.hasUnwritten || routes.hasUnwritten;
+  }
+
+  #attach(): void {
+    const { output } = this.#parts;
+    for (const connection of output.outdatedAttachments) {
+      const { connectionId } = connection;
+      if (!connection.isClosed) {
+        output.push({ type: "attach", connectionId, attachment: connection.attachment() });
+      }
+    }
+    output.outdatedAttachments.clear();
+  }
+}

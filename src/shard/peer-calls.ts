@@ -1,0 +1,62 @@
+import type { Input } from "../core/input.ts";
+import type { Batch, BatchAnswer } from "../core/peers/message.ts";
+import { decodeAnswer, encodeAnswer, encodeBatch } from "./peer-codec.ts";
+
+/** Sends a call to another shard of the namespace. */
+export type CallPeer = (to: number, bytes: Uint8Array) => Promise<Uint8Array>;
+
+interface Waiting {
+  answer(bytes: Uint8Array): void;
+  fail(): void;
+}
+
+/** Calls to other shards, and calls of theirs that wait for an answer. */
+export class PeerCalls {
+  readonly #callPeer: CallPeer;
+  readonly #handle: (input: Input) => void;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastCallId = 0;
+
+  constructor(callPeer: CallPeer, handle: (input: Input) => void) {
+    this.#callPeer = callPeer;
+    this.#handle = handle;
+  }
+
+  send(batch: Batch): void {
+    const { to, lane, stream, sequence } = batch;
+    const input = { type: "answered", to, head: { lane, stream, sequence } } as const;
+    // One failure is as good as another: the lane sends the batch again.
+    this.#ask(batch).then(
+      (answer) => this.#handle({ ...input, answer }),
+      () => this.#handle(input),
+    );
+  }
+
+  /** A call has come: the promise settles with {@link answer}, or fails when the shard has forgotten the call. */
+  open(): { readonly callId: number; readonly answered: Promise<Uint8Array> } {
+    this.#lastCallId += 1;
+    const callId = this.#lastCallId;
+    const answered = new Promise<Uint8Array>((resolve, reject) => {
+      this.#waiting.set(callId, { answer: resolve, fail: () => reject(new Error("The call was lost")) });
+    });
+    return { callId, answered };
+  }
+
+  answer(callId: number, answer: BatchAnswer): void {
+    this.#waiting.get(callId)?.answer(encodeAnswer(answer));
+    this.#waiting.delete(callId);
+  }
+
+  /** The shard has lost its memory: who called will call again. `except` is being handled anew. */
+  failAll(except?: number): void {
+    for (const [callId, waiting] of this.#waiting) {
+      if (callId === except) continue;
+      this.#waiting.delete(callId);
+      waiting.fail();
+    }
+  }
+
+  async #ask(batch: Batch): Promise<BatchAnswer> {
+    return decodeAnswer(await this.#callPeer(batch.to, encodeBatch(batch)));
+  }
+}
