@@ -2,6 +2,8 @@
 import { LoadClient } from "./load-client.ts";
 import type { Totals } from "./namespace.ts";
 import { Namespace } from "./namespace.ts";
+import { Random } from "./random.ts";
+import { payloadBytes } from "./workload.ts";
 
 export interface EventCosts {
   readonly event: string;
@@ -13,6 +15,7 @@ export interface EventCosts {
 
 const clientCount = 400;
 const idleMinutes = 10;
+export const logMessageCount = 5000;
 
 /** Of sessions that end with their connections. Every shard has been in use before. */
 export function measureEvents(shards: number): EventCosts[] {
@@ -60,6 +63,28 @@ export function measureIdleAlarms(shards: number): number {
     namespace.advance((keepAliveSec * 1000) / clientCount);
   }
   return namespace.since(before).alarms / idleMinutes / shards;
+}
+
+/**
+ * Rows of the message log at the shard that has most, after so many QoS 2 messages that came alone: what has been
+ * applied is remembered for each pair of a publisher's shard and an owner.
+ */
+export function measureLogRows(shards: number): number {
+  const namespace = new Namespace(shards);
+  const random = new Random(3);
+  for (let index = 0; index < clientCount; index += 1) {
+    new LoadClient(namespace, { clientId: `app-${index}` }).subscribe(`room/${index}`, 2);
+  }
+  const publishers = Array.from(
+    { length: clientCount },
+    (_, index) => new LoadClient(namespace, { clientId: `device/${index}` }),
+  );
+  const payload = new Uint8Array(payloadBytes);
+  for (let count = 0; count < logMessageCount; count += 1) {
+    random.pick(publishers).publish(`room/${random.below(clientCount)}`, payload, 2);
+    namespace.advance(1000);
+  }
+  return Math.max(...namespace.shards.map(({ core }) => core.log.segmentCount));
 }
 
 function perEvent(event: string, { alarms, calls, rows }: Totals, count: number): EventCosts {

@@ -15,6 +15,17 @@ export function expectedHeldShare(callsPerSec: number): number {
   return opens / (opens + ends);
 }
 
+/** Calls a second at which a pair holds a session half of the time. */
+export function rateHeldByHalf(): number {
+  let [low, high] = [0, callsPerSecMax];
+  for (let step = 0; step < 50; step += 1) {
+    const middle = (low + high) / 2;
+    if (expectedHeldShare(middle) < 0.5) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
 /** That a Poisson distribution gives more than that. */
 function probabilityAbove(count: number, mean: number): number {
   let term = Math.exp(-mean);

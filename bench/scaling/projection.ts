@@ -4,6 +4,7 @@ import { callsPerSecOfLane } from "./joining.ts";
 import { expectedHeldShare } from "./links.ts";
 import type { Bill } from "./prices.ts";
 import { billOf } from "./prices.ts";
+import type { Locality } from "./workload.ts";
 
 /** Nothing of this was measured on Cloudflare. */
 export const assumptions = {
@@ -32,14 +33,11 @@ export const assumptions = {
   socketsPerShard: defaultLimits.connectionsMax,
 } as const;
 
-/** Where topics are, as in the measurements. */
-export type Locality = "random" | "owner" | "shard";
-
 export interface Kind {
   readonly name: string;
   /** Measured, for one message. */
   readonly framesPerMessage: number;
-  readonly rowsPerMessage: { readonly oneShard: number; readonly manyShards: number };
+  readonly rowsPerMessage: Readonly<Record<Locality, number>>;
 }
 
 export interface Projection {
@@ -72,13 +70,15 @@ export function loadOf(kind: Kind, clients: number): Load {
   return { messagesPerSec, framesPerSec: messagesPerSec * kind.framesPerMessage + pingsPerSec };
 }
 
-/** Two lanes for each pair of shards and direction, each with its part of the messages. */
+/**
+ * Two lanes for each pair of shards and direction, each with its part of the messages; a topic beside its publisher
+ * needs only the second.
+ */
 export function callsBetween(messagesPerSec: number, shards: number, locality: Locality = "random") {
   const pairs = shards * (shards - 1);
   const itemsPerLane = messagesPerSec / shards ** 2;
   const lanesPerPair = { random: 2, owner: 1, shard: 0 }[locality];
   if (pairs === 0 || lanesPerPair === 0) return { callsPerSec: 0, callsPerPairSec: 0, itemsPerCall: 0 };
-  // A topic beside its publisher leaves one lane, with what both had.
   const perLane = callsPerSecOfLane(itemsPerLane, assumptions.callMs / 1000);
   const callsPerPairSec = lanesPerPair * perLane;
   return { callsPerSec: pairs * callsPerPairSec, callsPerPairSec, itemsPerCall: itemsPerLane / perLane };
@@ -95,7 +95,7 @@ export function project(
   const eventsPerShardSec = (framesPerSec + between.callsPerSec) / shards;
   const heldShare = expectedHeldShare(between.callsPerPairSec);
   const awake = shards * awakeShare(eventsPerShardSec, between.callsPerSec / shards, heldShare, shards);
-  const rowsPerSec = rowsOf(kind, messagesPerSec, shards);
+  const rowsPerSec = rowsOf(kind, messagesPerSec, shards, shards === 1 ? "shard" : locality);
   const { alarmsPerShardSec, connectIntervalSec } = assumptions;
   const connects = clients / connectIntervalSec;
   const alarms = shards * alarmsPerShardSec;
@@ -184,7 +184,13 @@ function awakeShare(events: number, calls: number, heldShare: number, shards: nu
 }
 
 /** Rows a second: so many a message, but each shard writes no oftener than it flushes. */
-function rowsOf({ rowsPerMessage }: Kind, messagesPerSec: number, shards: number): number {
-  const each = shards === 1 ? rowsPerMessage.oneShard : rowsPerMessage.manyShards;
-  return shards * Math.min(assumptions.flushesPerSecMax, (each * messagesPerSec) / shards);
+function rowsOf(
+  { rowsPerMessage }: Kind,
+  messagesPerSec: number,
+  shards: number,
+  locality: Locality,
+): number {
+  return (
+    shards * Math.min(assumptions.flushesPerSecMax, (rowsPerMessage[locality] * messagesPerSec) / shards)
+  );
 }

@@ -121,30 +121,28 @@ function checkDelivered({ clients }: Cast, expected: number): void {
   if (received !== expected) throw new Error(`${received} messages came of ${expected}`);
 }
 
+/** The messages that the projection is made for. */
+const kinds: readonly Pick<Workload, "qos" | "isPersistent">[] = [
+  { qos: 0, isPersistent: false },
+  { qos: 1, isPersistent: false },
+  { qos: 1, isPersistent: true },
+  { qos: 2, isPersistent: false },
+  { qos: 2, isPersistent: true },
+];
+
+function variants(
+  localities: readonly Locality[],
+  fanOuts: readonly number[],
+  turns: readonly (number | undefined)[],
+): Workload[] {
+  return localities.flatMap((locality) =>
+    kinds.flatMap((kind) =>
+      fanOuts.flatMap((fanOut) => turns.map((joined) => ({ ...kind, fanOut, locality, joined }))),
+    ),
+  );
+}
+
 export const workloads: readonly Workload[] = [
-  ...([0, 1, 2] as const).flatMap((qos) =>
-    [1, 10].flatMap((fanOut) =>
-      [undefined, 10, 100].map((joined) => ({
-        qos,
-        fanOut,
-        isPersistent: false,
-        locality: "random" as const,
-        joined,
-      })),
-    ),
-  ),
-  ...([1, 2] as const).flatMap((qos) =>
-    [undefined, 10, 100].map((joined) => ({
-      qos,
-      fanOut: 1,
-      isPersistent: true,
-      locality: "random" as const,
-      joined,
-    })),
-  ),
-  ...(["owner", "shard"] as const).flatMap((locality) =>
-    ([0, 2] as const).flatMap((qos) =>
-      [undefined, 100].map((joined) => ({ qos, fanOut: 1, isPersistent: false, locality, joined })),
-    ),
-  ),
+  ...variants(["random"], [1, 10], [undefined, 10, 100]),
+  ...variants(["owner", "shard"], [1], [undefined, 100]),
 ];

@@ -60,6 +60,14 @@ export class Boot {
     return this.#number;
   }
 
+  /** The next block of numbers that no other life of the object has: written before any of them is used. */
+  claimNumberBlock(): number {
+    const stored = this.#stored ?? { boot: 0, settledBoot: 0 };
+    const numberBlocks = (stored.numberBlocks ?? 0) + 1;
+    this.#set({ ...stored, numberBlocks });
+    return numberBlocks;
+  }
+
   /** All rows of older boots have been looked after. */
   settle(): void {
     if (this.#stored === undefined || !this.isUnsettled) return;

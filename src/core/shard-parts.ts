@@ -54,6 +54,7 @@ export function assemble(foundation: Foundation): ShardParts {
     output,
     counters,
     mustCommit: foundation.mustCommit,
+    claimNumberBlock: () => boot.claimNumberBlock(),
     handlers: {
       handlePublishItem: (item, from, settle, nowMs) => owner.handleItem(item, from, settle, nowMs),
       handleDeliverItem: (item, from, nowMs) => deliveries.handle(item, from, nowMs),

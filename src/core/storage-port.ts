@@ -15,6 +15,8 @@ export interface ShardRecord {
   readonly settledBoot: number;
   /** As it was when the shard first wrote anything; its data belong to no other. */
   readonly layout?: Layout;
+  /** Blocks of numbers that have been taken, for messages to other shards that only memory holds. */
+  readonly numberBlocks?: number;
 }
 
 /** Another shard has subscribers of this Topic Filter, or of the Shared Subscription of that name. */

@@ -1,81 +1,85 @@
 import type { ShardStub } from "../shard-address.ts";
 import type { PeerSession } from "./peer-session.ts";
 
-/** Above this rate of calls to a shard a session is held, inside which calls are not billed. */
+/** Above this rate of calls, to all peers together, sessions are held, inside which calls are not billed. */
 const callsPerSecMax = 20;
-/** A held session keeps both objects awake, so it ends soon after the calls do. */
-const silenceMs = 2_000;
+/** A held session keeps both objects awake, so they end soon after the calls have become fewer. */
+const lullMs = 2_000;
 
-interface Link {
-  session: (PeerSession & Disposable) | undefined;
-  /** Calls of the second that began then. */
-  count: number;
-  sinceMs: number;
-  silence: ReturnType<typeof setTimeout> | undefined;
-}
+type HeldSession = PeerSession & Disposable;
 
-/** Calls to the other shards of the namespace: each by itself, or in a session while they are many. */
+/**
+ * Calls to the other shards of the namespace: each by itself, or in sessions while they are many. It is the rate of the
+ * whole shard that counts, for a busy one is awake in any case; between many shards each pair calls rarely.
+ */
 export class PeerLinks {
   readonly #stub: (index: number) => ShardStub;
-  readonly #links = new Map<number, Link>();
+  readonly #sessions = new Map<number, Promise<HeldSession>>();
+  /** Calls of the second that began then. */
+  #count = 0;
+  #sinceMs = 0;
+  #busyUntilMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(stub: (index: number) => ShardStub) {
     this.#stub = stub;
   }
 
   async call(to: number, bytes: Uint8Array): Promise<Uint8Array> {
-    const link = this.#link(to);
-    // Whoever fails gets a new stub next time: one that has failed stays broken.
-    const target = link.session ?? (this.#isBusy(link) ? await this.#open(to, link) : this.#stub(to));
-    try {
-      return await target.peer(bytes);
-    } catch (error) {
-      this.#end(link);
-      throw error;
-    } finally {
-      this.#noteCall(link);
-    }
-  }
-
-  #link(to: number): Link {
-    let link = this.#links.get(to);
-    if (link === undefined) {
-      link = { session: undefined, count: 0, sinceMs: Date.now(), silence: undefined };
-      this.#links.set(to, link);
-    }
-    return link;
-  }
-
-  #isBusy(link: Link): boolean {
     const nowMs = Date.now();
-    const isNewSecond = nowMs - link.sinceMs >= 1000;
-    const isBusy = link.count > callsPerSecMax;
-    if (isNewSecond) {
-      link.count = 0;
-      link.sinceMs = nowMs;
+    this.#noteCall(nowMs);
+    // Otherwise a new stub each time: one that has failed stays broken.
+    if (nowMs >= this.#busyUntilMs) return this.#stub(to).peer(bytes);
+    const session = this.#session(to);
+    try {
+      return await (await session).peer(bytes);
+    } catch (error) {
+      // The other object may have been restarted; the next call opens another session.
+      if (this.#sessions.get(to) === session) this.#sessions.delete(to);
+      this.#end(session);
+      throw error;
     }
-    link.count += 1;
-    return isBusy;
   }
 
-  async #open(to: number, link: Link): Promise<PeerSession> {
-    const session = (await this.#stub(to).openSession()) as unknown as PeerSession & Disposable;
-    if (link.session !== undefined) session[Symbol.dispose]();
-    link.session ??= session;
-    return link.session;
+  #noteCall(nowMs: number): void {
+    if (nowMs - this.#sinceMs >= 1000) {
+      this.#count = 0;
+      this.#sinceMs = nowMs;
+    }
+    this.#count += 1;
+    if (this.#count > callsPerSecMax) this.#busyUntilMs = nowMs + lullMs;
   }
 
-  #noteCall(link: Link): void {
-    if (link.session === undefined) return;
-    if (link.silence !== undefined) clearTimeout(link.silence);
-    link.silence = setTimeout(() => this.#end(link), silenceMs);
+  #session(to: number): Promise<HeldSession> {
+    let session = this.#sessions.get(to);
+    if (session === undefined) {
+      session = this.#open(to);
+      this.#sessions.set(to, session);
+    }
+    this.#timer ??= setTimeout(() => this.#look(), lullMs);
+    return session;
   }
 
-  #end(link: Link): void {
-    if (link.silence !== undefined) clearTimeout(link.silence);
-    link.silence = undefined;
-    link.session?.[Symbol.dispose]();
-    link.session = undefined;
-    link.count = 0;
+  async #open(to: number): Promise<HeldSession> {
+    return (await this.#stub(to).openSession()) as unknown as HeldSession;
+  }
+
+  /** Goes on looking as long as there are many calls, then ends all sessions. */
+  #look(): void {
+    const leftMs = this.#busyUntilMs - Date.now();
+    if (leftMs > 0) {
+      this.#timer = setTimeout(() => this.#look(), leftMs);
+      return;
+    }
+    this.#timer = undefined;
+    for (const session of this.#sessions.values()) this.#end(session);
+    this.#sessions.clear();
+  }
+
+  #end(session: Promise<HeldSession>): void {
+    void session.then(
+      (held) => held[Symbol.dispose](),
+      () => {},
+    );
   }
 }

@@ -24,6 +24,7 @@ export const migrations: readonly (readonly string[])[] = [
     "ALTER TABLE shard ADD COLUMN layout_epoch INTEGER",
     "ALTER TABLE shard ADD COLUMN layout_shards INTEGER",
     "ALTER TABLE shard ADD COLUMN topic_key_levels INTEGER",
+    "ALTER TABLE shard ADD COLUMN number_blocks INTEGER",
     // Which other shards have subscribers of the topics of this one.
     `CREATE TABLE route (
       filter TEXT NOT NULL, shard INTEGER NOT NULL, boot INTEGER NOT NULL, serial INTEGER NOT NULL,

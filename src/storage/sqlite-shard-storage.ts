@@ -47,14 +47,19 @@ export class SqliteShardStorage implements ShardStorage {
   readShard(): ShardRecord | undefined {
     const row = this.#first("SELECT * FROM shard");
     if (row === undefined) return undefined;
-    const record = { boot: Number(row["boot"]), settledBoot: Number(row["settled_boot"]) };
-    if (row["layout_epoch"] === null) return record;
-    const layout = {
-      epoch: Number(row["layout_epoch"]),
-      shards: Number(row["layout_shards"]),
-      topicKeyLevels: Number(row["topic_key_levels"]),
+    const { boot, settled_boot, layout_epoch, layout_shards, topic_key_levels, number_blocks } = row;
+    return {
+      boot: Number(boot),
+      settledBoot: Number(settled_boot),
+      ...(layout_epoch !== null && {
+        layout: {
+          epoch: Number(layout_epoch),
+          shards: Number(layout_shards),
+          topicKeyLevels: Number(topic_key_levels),
+        },
+      }),
+      ...(number_blocks !== null && { numberBlocks: Number(number_blocks) }),
     };
-    return { ...record, layout };
   }
 
   *readRoutes(): Iterable<RouteRecord> {
@@ -110,14 +115,15 @@ export class SqliteShardStorage implements ShardStorage {
     this.#schemaVersion = migrations.length;
   }
 
-  #writeShard({ boot, settledBoot, layout }: ShardRecord): void {
+  #writeShard({ boot, settledBoot, layout, numberBlocks }: ShardRecord): void {
     this.#database.run(
-      "INSERT OR REPLACE INTO shard VALUES (1, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO shard VALUES (1, ?, ?, ?, ?, ?, ?)",
       boot,
       settledBoot,
       layout?.epoch ?? null,
       layout?.shards ?? null,
       layout?.topicKeyLevels ?? null,
+      numberBlocks ?? null,
     );
   }
 

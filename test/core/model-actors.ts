@@ -144,6 +144,7 @@ export class Subscriber extends Actor {
   /** By topic: whether SUBSCRIBE was acknowledged ("yes"), or is or was on its way ("perhaps"). */
   readonly subscriptions = new Map<Topic, "yes" | "perhaps">();
   readonly maximumQos: Readonly<Record<Topic, 1 | 2>>;
+  readonly #shard: Harness;
   readonly #messages: Map<string, Message>;
   #pendingSubscribe: (() => void)[] = [];
   /** Messages of the present session, by payload. */
@@ -161,6 +162,7 @@ export class Subscriber extends Actor {
     maximumQos: Readonly<Record<Topic, 1 | 2>>,
   ) {
     super(shard, clientId, isPersistent);
+    this.#shard = shard;
     this.#messages = messages;
     this.maximumQos = maximumQos;
   }
@@ -175,6 +177,7 @@ export class Subscriber extends Actor {
 
   unsubscribeFrom(topicFilter: Topic): void {
     if (this.subscriptions.has(topicFilter)) this.subscriptions.set(topicFilter, "perhaps");
+    if (this.#shard.shards.length > 1) this.#excuseWhatIsUnderWay(topicFilter);
     this.#pendingSubscribe.push(() => this.subscriptions.delete(topicFilter));
     this.send({ type: "unsubscribe", packetIdentifier: this.nextIdentifier(), topicFilters: [topicFilter] });
   }
@@ -203,6 +206,13 @@ export class Subscriber extends Actor {
     this.#counts.clear();
     this.#sent.clear();
     this.#newest.clear();
+  }
+
+  /** Between shards the message may come after the UNSUBSCRIBE, though it was sent before. */
+  #excuseWhatIsUnderWay(topic: Topic): void {
+    for (const message of this.#messages.values()) {
+      if (message.topic === topic && !message.isAcknowledged) message.owedTo.delete(this);
+    }
   }
 
   #check({ message, qos, dup, packetIdentifier }: ReceivedPublish, isPassedOn: boolean): void {

@@ -4,7 +4,7 @@ import type { QoS } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import { Harness } from "./harness.ts";
 import type { ClientOptions, SubscribeOptions } from "./simulated-client.ts";
-import { SimulatedClient } from "./simulated-client.ts";
+import { SimulatedClient, textOf } from "./simulated-client.ts";
 
 const week = 7 * 24 * 3600;
 const filter = "$share/g/a";
@@ -128,11 +128,11 @@ describe("a message for a Shared Subscription", () => {
     const { members, publisher } = setUp({ subscription: { subscriptionIdentifier: 1 } }, {});
     members[0]?.subscribe("a", 1, { subscriptionIdentifier: 2 });
     publishAll(publisher, 2, "1", "2");
-    expect(members[0]?.messages).toMatchObject([
-      { qos: 1, subscriptionIdentifiers: [2] },
-      { qos: 2, subscriptionIdentifiers: [1] },
-      { qos: 1, subscriptionIdentifiers: [2] },
-    ]);
+    const copies = members[0]?.messages.map(({ message, qos, subscriptionIdentifiers }) =>
+      [textOf(message.payload), qos, subscriptionIdentifiers].join(" "),
+    );
+    // Which of two copies comes first is open.
+    expect(copies?.toSorted()).toEqual(["1 1 2", "1 2 1", "2 1 2"]);
     expect(members[1]?.payloads).toEqual(["2"]);
   });
 

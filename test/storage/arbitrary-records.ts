@@ -101,14 +101,20 @@ const deliveryState = record<DeliveryState>(
 
 const layout = record<Layout>({ epoch: count, shards: count, topicKeyLevels: count });
 
-export const shardRecord = record<ShardRecord>({ boot: count, settledBoot: count, layout }, ["layout"]);
+export const shardRecord = record<ShardRecord>(
+  { boot: count, settledBoot: count, layout, numberBlocks: count },
+  ["layout", "numberBlocks"],
+);
 
 const routeVersion = record({ boot: count, serial: count });
 const shardIndex = fc.nat(1023);
 
 export const routeRecord = record<RouteRecord>({ filter: text, shard: shardIndex, version: routeVersion });
 
-const origin = record<Origin>({ shard: shardIndex, sequence: count });
+const origin = record<Origin>(
+  { shard: shardIndex, sequence: count, isVolatile: fc.constant(true as const) },
+  ["isVolatile"],
+);
 
 const letter: fc.Arbitrary<Letter> = fc.oneof(
   record({ type: fc.constant("publish" as const), publisherClientId: text }),
@@ -140,7 +146,7 @@ export const sessionRecord = record<SessionRecord>(
   ["detachedAtMs", "willDueAtMs", "will"],
 );
 
-const keptTarget = record<LogTarget>({
+const keptTarget = record<Omit<LogTarget, "subscriptionIdentifiers" | "sharedFilter">>({
   sessionNumber: fc.integer({ min: -5000, max: -1 }),
   ordinal: count,
   qos,

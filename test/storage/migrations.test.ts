@@ -7,7 +7,10 @@ import { SqliteShardStorage } from "../../src/storage/sqlite-shard-storage.ts";
 import { NodeSql } from "./node-sql.ts";
 
 /** SHA-256 of the statements of each released step. A new step adds a line; a line that is here never changes. */
-const released = ["220672648622bc642fb368946931d1d0c05681966f71be2edc26d31f76ab76fe", ""];
+const released = [
+  "220672648622bc642fb368946931d1d0c05681966f71be2edc26d31f76ab76fe",
+  "0dd30ee96ae183c8af5e9d8881f81f2ad08619d2edeea36f5b77562b0c45bbc1",
+];
 
 describe("migrations", () => {
   test("are append-only: a released step stays as it was", () => {

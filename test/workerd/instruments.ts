@@ -48,7 +48,7 @@ export class Instruments {
 
   /** Something is about to be tried or done. */
   hasTimerBelow(limitMs: number): boolean {
-    return [...this.timers.values()].some(({ delayMs }) => delayMs > 0 && delayMs < limitMs);
+    return [...this.timers.values()].some(({ delayMs }) => delayMs < limitMs);
   }
 
   count(cursor: SqlStorageCursor<Record<string, SqlStorageValue>>): void {

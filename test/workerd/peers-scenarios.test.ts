@@ -6,6 +6,7 @@ import { homes, peerScenarios, shardCount } from "./scenarios-peers.ts";
 
 const timeoutMs = 60_000;
 const version = 5;
+const alarmHorizonSec = 3600;
 
 afterEach(() => abortAllDurableObjects());
 
@@ -15,6 +16,12 @@ test("the clients and topics of the scenarios are spread over all shards", () =>
 
 function newRun(scenario: Scenario): ScenarioRun {
   return new ScenarioRun(scenario, version, shardCount);
+}
+
+interface SleepCase {
+  readonly step: number;
+  /** All, if undefined. */
+  readonly shard?: number;
 }
 
 /** Makes a run for each of the cases, all at the same time. Returns what went wrong. */
@@ -49,26 +56,14 @@ async function callsOf(scenario: Scenario): Promise<number[]> {
   return Array.from({ length: run.namespace.calls.sent }, (_, index) => index + 1);
 }
 
-describe("clients notice nothing", () => {
-  test.each(peerScenarios)("of all shards that sleep before any step: $title", { timeout: timeoutMs }, async (scenario) => {
+describe("clients notice nothing when all shards, or one of them, sleep before any step", () => {
+  test.each(peerScenarios)("$title", { timeout: timeoutMs }, async (scenario) => {
     const undisturbed = newRun(scenario);
     await undisturbed.finish();
-    const failures = await tryAll(stepsOf(scenario), scenario, async (run, index) => {
-      await run.runTo(index);
-      await run.namespace.evict();
-      await run.finish();
-      expect(run.transcript).toEqual(undisturbed.transcript);
-    });
-    expect(failures).toEqual([]);
-  });
-
-  test.each(peerScenarios)("of one shard that sleeps before any step: $title", { timeout: timeoutMs }, async (scenario) => {
-    const undisturbed = newRun(scenario);
-    await undisturbed.finish();
-    const cases = stepsOf(scenario).flatMap((step) => [{ step, shard: step % 4 }, { step, shard: (step + 2) % 4 }]);
-    const failures = await tryAll(cases, scenario, async (run, { step, shard }) => {
+    const cases = stepsOf(scenario).flatMap((step) => [{ step }, { step, shard: step % shardCount }]);
+    const failures = await tryAll(cases, scenario, async (run, { step, shard }: SleepCase) => {
       await run.runTo(step);
-      await run.namespace.evict("kept", [run.namespace.shard(shard)]);
+      await run.namespace.evict("kept", shard === undefined ? undefined : [run.namespace.shard(shard)]);
       await run.finish();
       expect(run.transcript).toEqual(undisturbed.transcript);
     });
@@ -82,7 +77,9 @@ describe("nothing acknowledged is lost, nor is a QoS 2 message doubled", () => {
     { timeout: timeoutMs },
     async (scenario) => {
       const calls = await callsOf(scenario);
-      const cases = (["lost", "answer lost"] as const).flatMap((fate) => calls.map((call) => ({ call, fate })));
+      const cases = (["lost", "answer lost"] as const).flatMap((fate) =>
+        calls.map((call) => ({ call, fate })),
+      );
       const failures = await tryAll(cases, scenario, async (run, { call, fate }) => {
         run.namespace.calls.fateOf = (number) => (number === call ? fate : "delivered");
         await run.finish();
@@ -95,20 +92,50 @@ describe("nothing acknowledged is lost, nor is a QoS 2 message doubled", () => {
     "when all shards crash before any step: $title",
     { timeout: timeoutMs },
     async (scenario) => {
-      const arrivals: Promise<void>[] = [];
-      let abort: Promise<void> | undefined;
+      const crash = newCrash(stepsOf(scenario).length);
       const failures = await tryAll(stepsOf(scenario), scenario, async (run, index) => {
-        const reached = run.runTo(index);
-        arrivals.push(reached);
-        await reached;
-        abort ??= Promise.allSettled(arrivals).then(() => abortAllDurableObjects());
-        run.loseSockets();
-        run.namespace.calls.forget();
-        await abort;
-        await run.comeBack();
+        await crash(run, run.runTo(index));
+        await run.finish();
+      });
+      expect(failures).toEqual([]);
+    },
+  );
+
+  const lasting = peerScenarios.filter(({ clients }) => clients["alice"]?.isPersistent === true);
+  test.each(lasting)(
+    "when all shards crash in the middle of any call: $title",
+    { timeout: timeoutMs },
+    async (scenario) => {
+      const calls = await callsOf(scenario);
+      const cases = (["held", "answer held"] as const).flatMap((fate) =>
+        calls.map((call) => ({ call, fate })),
+      );
+      const crash = newCrash(cases.length);
+      const failures = await tryAll(cases, scenario, async (run, { call, fate }) => {
+        await crash(run, run.runToCall(call, fate));
         await run.finish();
       });
       expect(failures).toEqual([]);
     },
   );
 });
+
+/** One crash ends all objects, so as many runs wait for each other. Each goes on when its clients are back. */
+function newCrash(runCount: number): (run: ScenarioRun, reached: Promise<unknown>) => Promise<void> {
+  const arrivals: Promise<unknown>[] = [];
+  let arrive!: () => void;
+  const allHere = new Promise<void>((resolve) => (arrive = resolve));
+  const crashed = allHere.then(() => Promise.allSettled(arrivals)).then(() => abortAllDurableObjects());
+  return async (run, reached) => {
+    arrivals.push(reached);
+    if (arrivals.length === runCount) arrive();
+    await reached;
+    run.loseSockets();
+    run.namespace.calls.forget();
+    await crashed;
+    await run.namespace.restart();
+    await run.comeBack();
+    // A shard that no client comes back to learns by its alarm that its clients are gone.
+    await run.namespace.advance(alarmHorizonSec);
+  };
+}

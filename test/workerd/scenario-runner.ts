@@ -73,14 +73,12 @@ export class ScenarioRun {
   /** Runs the steps up to the one of that index. */
   async runTo(endIndex: number): Promise<void> {
     const { steps } = this.#scenario;
-    const { shards } = this.namespace;
     const attempt = this.#attempt;
     while (this.#nextIndex < endIndex) {
       const step = steps[this.#nextIndex] as Step;
       await this.namespace.during(step.run(this));
-      const mustSettle = this.#isAutomatic || shards.length > 1;
       if (attempt !== this.#attempt) return;
-      if (mustSettle && step.isSilent !== true) await this.settle();
+      if (this.#isAutomatic && step.isSilent !== true) await this.settle();
       else if (step.sender !== undefined) await this.#ping([this.client(step.sender)]);
       if (attempt !== this.#attempt) return;
       this.#nextIndex += 1;
@@ -159,7 +157,6 @@ export class ScenarioRun {
     // What one client sent in a round may have reached another one only after its answer in that round.
     const attempt = this.#attempt;
     for (let quietRounds = 0; quietRounds < 2 && attempt === this.#attempt;) {
-      await this.namespace.quiet();
       await this.#ping(clients);
       quietRounds += 1;
       if (!this.#isAutomatic || attempt !== this.#attempt) continue;
@@ -168,8 +165,16 @@ export class ScenarioRun {
   }
 
   /** By the answers the server has handled all that was sent, and what it sent before them has arrived. */
-  async #ping(clients: readonly ScenarioClient[]): Promise<void> {
-    const connected = clients.filter(({ isConnected }) => isConnected);
+  async #ping(clients: Iterable<ScenarioClient>): Promise<void> {
+    await this.#pingEach(clients);
+    if (this.namespace.shards.length === 1) return;
+    // What went by way of other shards may be for anybody.
+    await this.namespace.quiet();
+    await this.#pingEach(this.#clients.values());
+  }
+
+  async #pingEach(clients: Iterable<ScenarioClient>): Promise<void> {
+    const connected = [...clients].filter(({ isConnected }) => isConnected);
     await Promise.all(
       connected.map((client) =>
         client.isInsidePacket ? vi.waitUntil(() => !this.canBeEvicted) : client.connection.ping(),

@@ -1,6 +1,6 @@
 /**
- * Scenarios for a namespace of four shards, where alice and carol are at home on shard 1, bob on 2, judy and `state` on
- * 0, mike and `news` on 3: whatever alice publishes to `news` passes an owner that is another shard, and goes on to
+ * Scenarios for a namespace of four shards, where alice and carol are at home on shard 1, bob on 2, olivia and `state` on
+ * 0, peggy and `news` on 3: whatever alice publishes to `news` passes an owner that is another shard, and goes on to
  * shards of its own.
  */
 import { Placement } from "../../src/core/placement.ts";
@@ -26,19 +26,18 @@ const placement = new Placement({ epoch: 1, shards: shardCount, topicKeyLevels: 
 
 /** Where the names are at home, for a test to hold what the scenarios count on. */
 export const homes = {
-  clients: ["judy", "alice", "bob", "mike"].map((name) => placement.sessionShard(name)),
+  clients: ["olivia", "alice", "bob", "peggy"].map((name) => placement.sessionShard(name)),
   topics: ["state", "news"].map((name) => placement.topicShard(name)),
 };
 
 const persistent = { isPersistent: true };
-/** One on each shard: the publisher's own, the owner of the topic, and two others. */
-const subscribers = ["judy", "bob", "carol", "mike"];
+/** On the publisher's own shard, the owner of the topic, and another one. */
+const subscribers = ["bob", "carol", "peggy"];
 const everywhere = {
   alice: persistent,
-  judy: persistent,
   bob: persistent,
   carol: persistent,
-  mike: persistent,
+  peggy: persistent,
 };
 
 export const peerScenarios: readonly Scenario[] = [
@@ -51,11 +50,9 @@ export const peerScenarios: readonly Scenario[] = [
       connects("alice"),
       publishes("alice", "news", "one", { qos: 2 }),
       ...finishesQos2("alice"),
-      publishes("alice", "news", "two", { qos: 2 }),
-      ...finishesQos2("alice"),
-      ...subscribers.flatMap((name) => [...takesQos2(name, "one"), ...takesQos2(name, "two")]),
+      ...subscribers.flatMap((name) => takesQos2(name, "one")),
     ],
-    outcome: Object.fromEntries(subscribers.map((name) => [name, { one: exactlyOnce, two: exactlyOnce }])),
+    outcome: Object.fromEntries(subscribers.map((name) => [name, { one: exactlyOnce }])),
   },
   {
     title: "[MQTT-4.3.2-4] a QoS 1 message reaches sessions on every shard at least once",
@@ -73,7 +70,7 @@ export const peerScenarios: readonly Scenario[] = [
   {
     title: "[MQTT-3.3.1-5] a retained message reaches new subscribers on other shards",
     versions: [5],
-    clients: { alice: persistent, bob: persistent, mike: persistent },
+    clients: { alice: persistent, bob: persistent, peggy: persistent },
     steps: [
       connects("alice"),
       publishes("alice", "state", "kept", { qos: 2, retain: true }),
@@ -84,11 +81,11 @@ export const peerScenarios: readonly Scenario[] = [
       publishes("alice", "state", "live", { qos: 1 }),
       takes("alice", "puback"),
       ...takesQos1("bob", "live"),
-      connects("mike"),
-      subscribes("mike", "+", 2, { retainHandling: 1 }),
-      ...takesQos2("mike", "kept"),
+      connects("peggy"),
+      subscribes("peggy", "+", 2, { retainHandling: 1 }),
+      ...takesQos2("peggy", "kept"),
     ],
-    outcome: { bob: { kept: exactlyOnce, live: atLeastOnce }, mike: { kept: exactlyOnce } },
+    outcome: { bob: { kept: exactlyOnce, live: atLeastOnce }, peggy: { kept: exactlyOnce } },
   },
   {
     title: "[MQTT-3.1.2-8] a Will reaches sessions on other shards",
@@ -96,34 +93,34 @@ export const peerScenarios: readonly Scenario[] = [
     clients: {
       alice: { connect: { will: will("news", { qos: 2 }) }, returns: false },
       bob: persistent,
-      mike: persistent,
+      peggy: persistent,
     },
     steps: [
-      ...["bob", "mike"].flatMap((name) => [connects(name), subscribes(name, "news", 2)]),
+      ...["bob", "peggy"].flatMap((name) => [connects(name), subscribes(name, "news", 2)]),
       connects("alice"),
       vanishes("alice"),
       ...takesQos2("bob", "will"),
-      ...takesQos2("mike", "will"),
+      ...takesQos2("peggy", "will"),
     ],
-    outcome: { bob: { will: exactlyOnce }, mike: { will: exactlyOnce } },
+    outcome: { bob: { will: exactlyOnce }, peggy: { will: exactlyOnce } },
   },
   {
     title: "QoS 0 and 1 reach sessions that end with their connections, until they unsubscribe or leave",
     versions: [5],
-    clients: { alice: {}, bob: {}, mike: {} },
+    clients: { alice: {}, bob: {}, olivia: {} },
     steps: [
-      ...["bob", "mike"].flatMap((name) => [connects(name), subscribes(name, "news", 1)]),
+      ...["bob", "olivia"].flatMap((name) => [connects(name), subscribes(name, "news", 1)]),
       connects("alice"),
       publishes("alice", "news", "one"),
       takes("bob", "publish", "one"),
-      takes("mike", "publish", "one"),
-      disconnects("mike"),
+      takes("olivia", "publish", "one"),
+      disconnects("olivia"),
       publishes("alice", "news", "two", { qos: 1 }),
       takes("alice", "puback"),
       takes("bob", "publish", "two"),
       answers("bob", "puback"),
       hasNothing("bob"),
     ],
-    outcome: { bob: { one: atMostOnce, two: atMostOnce }, mike: { one: atMostOnce } },
+    outcome: { bob: { one: atMostOnce, two: atMostOnce }, olivia: { one: atMostOnce } },
   },
 ];

@@ -18,6 +18,7 @@ export class TestNamespace {
   readonly shards: readonly TestObject[];
   readonly calls: CallWatch = callWatchOf(this.name);
   readonly #placement: Placement;
+  #tryingSinceMs: number | undefined;
 
   constructor(shardCount: number, settings: Readonly<Record<string, string>> = {}) {
     this.#placement = new Placement({ epoch: 1, shards: shardCount, topicKeyLevels: 2 });
@@ -73,26 +74,30 @@ export class TestNamespace {
 
   /** No shard has anything to say to another, or is about to. */
   async quiet(): Promise<void> {
-    if (this.shards.length === 1) return;
-    await vi.waitUntil(
-      async () => {
-        const { sent } = this.calls;
-        for (const shard of this.shards) if (shard.instruments.lives > 0) await shard.stub.wake();
-        if (this.calls.underWay > 0 || this.calls.sent !== sent) return false;
-        return !this.#letTry();
-      },
-      { timeout: 10_000, interval: 2 },
-    );
+    for (let isQuiet = false; !isQuiet;) {
+      const { sent } = this.calls;
+      await vi.waitUntil(() => !this.#letTry() && this.calls.underWay === 0, {
+        timeout: 10_000,
+        interval: 2,
+      });
+      // Who has just been answered may go on with the next call.
+      await Promise.all(this.shards.filter(hasLived).map((shard) => shard.stub.wake()));
+      isQuiet = this.calls.sent === sent && this.calls.underWay === 0;
+    }
   }
 
-  /** Evicts shards that live, one after the other; the sockets stay, as in a hibernation, or go, as in a reset. */
+  /** Evicts shards that have lived; the sockets stay, as in a hibernation, or go, as in a reset. */
   async evict(sockets: "kept" | "lost" = "kept", shards: readonly TestObject[] = this.shards): Promise<void> {
-    for (const shard of shards) if (shard.instruments.lives > 0) await shard.evict(sockets);
+    await Promise.all(shards.filter(hasLived).map((shard) => shard.evict(sockets)));
+    // An object does not wake in the same millisecond, and by the time its lives are told apart.
+    this.skip(0.001);
   }
 
-  /** Wakes the shards that have lived, as their alarms would. */
-  async wake(): Promise<void> {
-    for (const shard of this.shards) if (shard.instruments.lives > 0) await shard.stub.wake();
+  /** Wakes the shards that have lived after they crashed, as their alarms would some time. */
+  async restart(): Promise<void> {
+    this.skip(0.001);
+    await Promise.all(this.shards.filter(hasLived).map((shard) => shard.stub.wake()));
+    await this.advance(0);
   }
 
   /** Moves the clock; alarms that fall due on the way do not run. */
@@ -124,10 +129,13 @@ export class TestNamespace {
     return this.shards.map(({ rows }, index) => rows - (before[index] ?? 0));
   }
 
-  /** Moves the clock a little if anybody waits for the next try of something; whether that is so. */
+  /** Lets the clock go while anybody waits for the next try of something; whether that is so. */
   #letTry(): boolean {
+    const nowMs = Date.now();
+    const elapsedMs = nowMs - (this.#tryingSinceMs ?? nowMs);
     const isTrying = this.shards.some(({ instruments }) => instruments.hasTimerBelow(workTimerMs));
-    if (isTrying) this.skip(0.1);
+    this.#tryingSinceMs = isTrying ? nowMs : undefined;
+    if (isTrying) this.skip(elapsedMs / 1000);
     return isTrying;
   }
 
@@ -142,4 +150,8 @@ export class TestNamespace {
   #setClock(nowMs: number): void {
     for (const { instruments } of this.shards) instruments.nowMs = Math.max(instruments.nowMs, nowMs);
   }
+}
+
+function hasLived({ instruments }: TestObject): boolean {
+  return instruments.lives > 0;
 }

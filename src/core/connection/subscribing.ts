@@ -191,6 +191,14 @@ function refusalOf(
       reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
     };
   }
+  if (
+    placement.layout.shards > 1 &&
+    isServerFilter(topicFilter) &&
+    parseSharedFilter(topicFilter) !== undefined
+  ) {
+    const reasonString = "The topics of the server are not shared by clients of several shards";
+    return { reasonCode: ReasonCode.TopicFilterInvalid, reasonString };
+  }
   const { subscriptions, pendingSubscriptions } = session;
   if (subscriptions.has(topicFilter) || pendingSubscriptions.has(topicFilter)) return undefined;
   return (

@@ -12,8 +12,9 @@ export class Gathering {
     this.#settle = settle;
   }
 
-  /** One place more; the answer is to be told once. */
-  expect(): Settle {
+  /** One place more; the answer is to be told once. Undefined when nobody wants to know. */
+  expect(): Settle | undefined {
+    if (this.#settle === undefined) return undefined;
     this.#left += 1;
     return (outcome) => this.#note(outcome);
   }

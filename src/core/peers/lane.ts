@@ -96,6 +96,8 @@ export class Lane {
   post(item: Posted, fate: Fate, settle: Settle | undefined, sizeBytes: number, nowMs: number): void {
     const isFull = this.#isFull(sizeBytes);
     if (fate === "kept" && (isFull || this.#isSpilled)) {
+      // What came before goes before.
+      if (!this.#isSpilled) this.#spill();
       this.#isSpilled = true;
       this.#keep(item as DurableItem, settle, nowMs);
       return;
@@ -133,10 +135,11 @@ export class Lane {
 
   /** The batch to send now, if any: a new one, or one that failed. */
   next(nowMs: number): BatchHead | undefined {
+    // Until then the outbox keeps what it has, and the shard may sleep.
+    if (nowMs < this.#retryAtMs) return undefined;
     if (this.#underWay === undefined) this.#load(nowMs);
     const underWay = this.#underWay;
-    if (underWay === undefined || underWay.sentAtMs !== undefined || nowMs < this.#retryAtMs)
-      return undefined;
+    if (underWay === undefined || underWay.sentAtMs !== undefined) return undefined;
     underWay.sentAtMs = nowMs;
     return underWay.batch;
   }
@@ -151,9 +154,7 @@ export class Lane {
     this.wake();
     for (const [index, entry] of underWay.entries.entries()) {
       const outcome = answer.outcomes[index] as Outcome;
-      // Whoever waits writes something of his own next.
-      const isUrgent = entry.settle === undefined;
-      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal, isUrgent, nowMs);
+      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal);
       this.#parts.onOutcome(madeOf(entry), outcome, this.#parts.to, entry.settle);
     }
     if (this.#parts.outbox.isEmpty) this.#isSpilled = false;
@@ -224,7 +225,7 @@ export class Lane {
   #load(nowMs: number): void {
     const entries: Entry[] = [];
     let leftBytes = batchLimits.bytes;
-    for (const { ordinal, item, sizeBytes } of this.#parts.outbox.read(batchLimits, nowMs)) {
+    for (const { ordinal, item, sizeBytes } of this.#parts.outbox.read(batchLimits)) {
       const settler = this.#settlers.get(ordinal);
       this.#settlers.delete(ordinal);
       const sinceMs = settler?.sinceMs ?? nowMs;
@@ -271,9 +272,12 @@ export class Lane {
   }
 
   #patienceEndsAtMs(): number {
-    const first = this.#underWay?.entries.find(isAwaited) ?? this.#waiting.find(isAwaited);
+    let sinceMs = this.#waiting.find(isAwaited)?.sinceMs ?? Infinity;
+    for (const entry of this.#underWay?.entries ?? []) {
+      if (isAwaited(entry)) sinceMs = Math.min(sinceMs, entry.sinceMs);
+    }
     const [settler] = this.#settlers.values();
-    return Math.min(first?.sinceMs ?? Infinity, settler?.sinceMs ?? Infinity) + this.#parts.patienceMs;
+    return Math.min(sinceMs, settler?.sinceMs ?? Infinity) + this.#parts.patienceMs;
   }
 
   /** Nobody waits any longer: what is to be kept is in the outbox from now on, and its sender may go on. */
@@ -290,10 +294,9 @@ export class Lane {
         this.#waitingBytes += entry.sizeBytes;
       }
     }
-    for (const [ordinal, { settle }] of this.#settlers) {
-      this.#settlers.delete(ordinal);
-      settle(taken);
-    }
+    const settlers = [...this.#settlers.values()];
+    this.#settlers.clear();
+    for (const { settle } of settlers) settle(taken);
   }
 
   #spillEntry(entry: Entry): void {

@@ -65,9 +65,9 @@ export class Outbox implements LogSession {
   }
 
   /** The first items, of those that are written. */
-  read(limits: { readonly count: number; readonly bytes: number }, nowMs: number): OutboxItem[] {
+  read(limits: { readonly count: number; readonly bytes: number }): OutboxItem[] {
     for (const ordinal of this.#doneEarly) {
-      if (this.#pending.get(ordinal)?.segment !== undefined) this.done(ordinal, true, nowMs);
+      if (this.#pending.get(ordinal)?.segment !== undefined) this.done(ordinal);
     }
     const [first] = this.#pending;
     if (first?.[1].segment === undefined) return [];
@@ -80,8 +80,8 @@ export class Outbox implements LogSession {
     });
   }
 
-  /** `isUrgent`: nothing else would have it written soon that the item is done. */
-  done(ordinal: number, isUrgent: boolean, nowMs: number): void {
+  /** Written at once: after a sleep the item would go out again, to everybody who has subscribed since. */
+  done(ordinal: number): void {
     const entry = this.#pending.get(ordinal);
     if (entry === undefined) return;
     if (entry.segment === undefined) {
@@ -94,8 +94,7 @@ export class Outbox implements LogSession {
     this.#log.release(entry.segment);
     const [first] = this.#pending.keys();
     this.#doneThrough = (first ?? this.#nextOrdinal) - 1;
-    if (isUrgent) this.#log.noteChanged(this);
-    else this.#log.noteAcknowledged(this, nowMs);
+    this.#log.noteChanged(this);
   }
 
   /** The shard wakes: the log is about to tell what it has. */

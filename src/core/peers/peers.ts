@@ -41,6 +41,7 @@ export interface PeersParts {
   readonly output: Output;
   readonly counters: Counters;
   readonly handlers: PeerHandlers;
+  readonly claimNumberBlock: () => number;
   /** Whether an answer has to wait for a commit. */
   readonly mustCommit: () => boolean;
 }
@@ -52,8 +53,8 @@ interface OpenCall {
   readonly sequence: number;
 }
 
-/** A shard publishes fewer messages than this in a millisecond. */
-const sequencesPerMs = 1000;
+/** Each block is a row written; few lives of an object need a second one. */
+const numberBlockSize = 2 ** 20;
 /** More than a sender puts into one. */
 const batchItemsMax = 1000;
 const poisoned: Outcome = {
@@ -110,9 +111,12 @@ export class Peers {
     return lane;
   }
 
-  /** A number for a message that only memory holds. By the clock, so that it grows through resets. */
-  newOrigin(nowMs: number): Origin {
-    this.#lastSequence = Math.max(this.#lastSequence + 1, nowMs * sequencesPerMs);
+  /** A number for a message that only memory holds; it has not been used in any life of the object. */
+  newOrigin(): Origin {
+    this.#lastSequence += 1;
+    if (this.#lastSequence % numberBlockSize === 1) {
+      this.#lastSequence = this.#parts.claimNumberBlock() * numberBlockSize + 1;
+    }
     return { shard: this.#parts.self, sequence: this.#lastSequence, isVolatile: true };
   }
 

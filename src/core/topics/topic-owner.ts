@@ -85,9 +85,16 @@ export class TopicOwner {
     settle?.(isMatched ? success : nobody);
   }
 
-  /** A message whose member of a Shared Subscription is gone goes to another one (section 4.8.2). */
-  handOver(publication: Publication, sharedFilter: string, settle: Settle | undefined, nowMs: number): void {
-    this.#deliverShared(sharedItem(publication, sharedFilter), true, settle, nowMs);
+  /** A message whose member of a Shared Subscription is gone `from` there goes to another one (section 4.8.2). */
+  handOver(
+    publication: Publication,
+    sharedFilter: string,
+    from: number,
+    settle: Settle | undefined,
+    nowMs: number,
+  ): void {
+    const item = { ...sharedItem(publication, sharedFilter), tried: [from] };
+    this.#deliverShared(item, true, settle, nowMs);
   }
 
   /** What a session shard asks. */
@@ -97,7 +104,7 @@ export class TopicOwner {
       case "publish":
         return this.publish({ ...item, isDurable: false }, settle, nowMs);
       case "handOver":
-        return this.#handOverOnce(item, settle, nowMs);
+        return this.#handOverOnce(item, from, settle, nowMs);
       case "addRoute":
         routes.add(item.filter, from, item.version, item.members, nowMs);
         return settle(this.#retains(item.filter) ? success : { ...success, retainsNothing: true });
@@ -189,7 +196,7 @@ export class TopicOwner {
     const { peers } = this.#parts;
     const lane = peers.lane("deliver", shard);
     const isOurs = sent.origin === undefined;
-    const origin = isOurs && !isDurable && qos === 2 ? peers.newOrigin(nowMs) : sent.origin;
+    const origin = isOurs && !isDurable && qos === 2 ? peers.newOrigin() : sent.origin;
     const item = {
       type: "deliver",
       publication,
@@ -206,7 +213,7 @@ export class TopicOwner {
     }
   }
 
-  #handOverOnce(item: PublishItem & { type: "handOver" }, settle: Settle, nowMs: number): void {
+  #handOverOnce(item: PublishItem & { type: "handOver" }, from: number, settle: Settle, nowMs: number): void {
     const { peers, self } = this.#parts;
     const { origin, publication, sharedFilter } = item;
     const watermark = origin && peers.watermark(origin, self);
@@ -216,7 +223,7 @@ export class TopicOwner {
       return;
     }
     if (origin !== undefined) watermark?.note(origin.sequence, true);
-    this.handOver(publication, sharedFilter, settle, nowMs);
+    this.handOver(publication, sharedFilter, from, settle, nowMs);
   }
 
   /** To one member in the whole namespace, on a shard that has not been tried: one that is online if any is. */
@@ -237,7 +244,7 @@ export class TopicOwner {
     const { qos } = publication.message;
     const lane = peers.lane("deliver", shard);
     const addressed = { ...item, queues };
-    const origin = qos === 2 && { origin: peers.newOrigin(nowMs) };
+    const origin = qos === 2 && { origin: peers.newOrigin() };
     if (isDurable) lane.postDurable(addressed, settle, nowMs);
     else
       lane.post(

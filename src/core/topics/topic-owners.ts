@@ -47,17 +47,18 @@ export class TopicOwners {
     settle: Settle | undefined,
     nowMs: number,
   ): void {
-    const { qos, topicName } = publication.message;
+    const { qos, retain, topicName } = publication.message;
     const shard = this.#placement.topicShard(topicName);
     if (shard === this.#self) {
       this.#owner.publish({ publication, publisherClientId, isDurable }, settle, nowMs);
       return;
     }
     const lane = this.#peers.lane("publish", shard);
-    const origin = qos === 2 && !isDurable && { origin: this.#peers.newOrigin(nowMs) };
+    const origin = qos === 2 && !isDurable && { origin: this.#peers.newOrigin() };
     const item = { type: "publish", publication, publisherClientId, ...origin } as const;
     if (isDurable) lane.postDurable(item, settle, nowMs);
-    else if (qos === 0) lane.post(item, "dropped", undefined, sizeOf(publication), nowMs);
+    // Nobody is told of QoS 0, but that it could not be retained.
+    else if (qos === 0) lane.post(item, "dropped", retain ? settle : undefined, sizeOf(publication), nowMs);
     else lane.post(item, "kept", settle, sizeOf(publication), nowMs);
   }
 
@@ -65,7 +66,7 @@ export class TopicOwners {
   handOver(publication: Publication, sharedFilter: string, nowMs: number): void {
     const shard = this.#placement.topicShard(publication.message.topicName);
     if (shard === this.#self) {
-      this.#owner.handOver(publication, sharedFilter, undefined, nowMs);
+      this.#owner.handOver(publication, sharedFilter, shard, undefined, nowMs);
       return;
     }
     const item = { type: "handOver", publication, sharedFilter } as const;

@@ -109,7 +109,12 @@ describe("A batch that is not right", () => {
   function batchOf(change: Partial<Batch>): Batch {
     const message = { topicName, payload: bytesOf("forged"), qos: 2, retain: true } as const;
     const items: PeerItem[] = [
-      { type: "publish", publication: { message }, publisherClientId: "x", origin: { shard: 0, sequence: 999 } },
+      {
+        type: "publish",
+        publication: { message },
+        publisherClientId: "x",
+        origin: { shard: 0, sequence: 999 },
+      },
       { type: "addRoute", filter: "forged", version: { boot: 99, serial: 1 } },
       { type: "removeRoute", filter: topicName, version: { boot: 99, serial: 1 } },
     ];

@@ -14,9 +14,10 @@ export interface Passage {
 
 /**
  * What becomes of a passage. "lose": the caller is told that the call failed. "vanish": it is not told. "hold": it waits
- * for {@link Network.release}. "twice": it passes, and comes again later.
+ * for {@link Network.release}. "twice": it passes, and comes again later. "foreign": a shard of another release answers
+ * that it cannot read it.
  */
-export type Verdict = "pass" | "lose" | "vanish" | "hold" | "twice";
+export type Verdict = "pass" | "lose" | "vanish" | "hold" | "twice" | "foreign";
 export type Rule = (passage: Passage) => Verdict;
 
 interface Held {
@@ -82,11 +83,17 @@ export class Network extends Harness {
     this.settle();
   }
 
-  /** The object is gone with its sockets; who waits for its answers is told, as the runtime does. */
+  /**
+   * The object is gone with its sockets; who waits for its answers is told, as the runtime does, and what was still to
+   * come to it does not come to its next life.
+   */
   override resetShard(index: number): void {
     // The next life begins later.
     this.oversleep(1);
     super.resetShard(index);
+    const isGone = ({ batch }: { readonly batch: Batch }): boolean => batch.to === index;
+    this.held.splice(0, this.held.length, ...this.held.filter((held) => !isGone(held)));
+    this.copies.splice(0, this.copies.length, ...this.copies.filter((copy) => !isGone(copy)));
     for (const call of this.#open) {
       if (call.batch.from === index) this.#open.delete(call);
       else if (call.batch.to === index) this.#fail(call);
@@ -98,6 +105,7 @@ export class Network extends Harness {
     super.reset();
     this.#open.clear();
     this.held.length = 0;
+    this.copies.length = 0;
   }
 
   override onAnswer(callId: number, answer: BatchAnswer): void {
@@ -120,6 +128,7 @@ export class Network extends Harness {
     this.passages += 1;
     const verdict = this.rule({ kind, batch: call.batch, number: this.passages });
     if (verdict === "lose") return this.#fail(call);
+    if (verdict === "foreign" && kind === "call") return this.#refuse(call);
     if (verdict === "hold") this.held.push({ kind, batch: call.batch, go: pass });
     if (verdict === "twice" && kind === "call") this.copies.push(call);
     if (verdict === "pass" || verdict === "twice") pass();
@@ -129,6 +138,14 @@ export class Network extends Harness {
     this.#arrivals += 1;
     this.#arrived.set(this.#arrivals, call);
     call.arrive();
+  }
+
+  #refuse(call: Call): void {
+    if (!this.#open.delete(call)) return;
+    const { from, to, lane, stream, sequence } = call.batch;
+    const answer: BatchAnswer = { type: "refused", refusal: "format", format: 1 };
+    const head = { lane, stream, sequence };
+    this.soon(() => this.at(from).handle({ type: "answered", to, head, answer }));
   }
 
   #fail(call: Call): void {
