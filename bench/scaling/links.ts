@@ -1,29 +1,13 @@
-/** When two shards hold a session, as `src/shard/peer-links.ts` has it. */
+/** When a shard holds sessions with those it calls, as `src/shard/peer-links.ts` has it. */
 
-/** Calls in one second above which a session is opened, and the silence that ends it. */
+/** Calls in one second, to all others together, above which sessions are held. */
 export const callsPerSecMax = 20;
-const silenceSec = 2;
+/** That many seconds longer, which are as many chances. */
+const lullSec = 2;
 
-/**
- * The part of the time that a session is held by a pair with calls that come by themselves at that rate: now and then
- * a second brings enough to open it, and now and then a silence ends it.
- */
+/** The part of the calls that are made in sessions, by a shard whose calls come by themselves at that rate. */
 export function expectedHeldShare(callsPerSec: number): number {
-  if (callsPerSec === 0) return 0;
-  const opens = probabilityAbove(callsPerSecMax, callsPerSec);
-  const ends = callsPerSec * Math.exp(-callsPerSec * silenceSec);
-  return opens / (opens + ends);
-}
-
-/** Calls a second at which a pair holds a session half of the time. */
-export function rateHeldByHalf(): number {
-  let [low, high] = [0, callsPerSecMax];
-  for (let step = 0; step < 50; step += 1) {
-    const middle = (low + high) / 2;
-    if (expectedHeldShare(middle) < 0.5) low = middle;
-    else high = middle;
-  }
-  return high;
+  return 1 - (1 - probabilityAbove(callsPerSecMax, callsPerSec)) ** lullSec;
 }
 
 /** That a Poisson distribution gives more than that. */

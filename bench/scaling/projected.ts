@@ -1,18 +1,10 @@
 /** The projection to many clients, and its tables. */
-import { callsPerSecMax, expectedHeldShare, rateHeldByHalf } from "./links.ts";
+import { callsPerSecMax } from "./links.ts";
 import type { Measured } from "./measured.ts";
 import { costsOf, kilobytes } from "./measured.ts";
 import { pricesOf } from "./prices.ts";
 import type { Kind, Needs, Projection } from "./projection.ts";
-import {
-  assumptions,
-  callsBetween,
-  needsOf,
-  project,
-  relayCost,
-  relayDays,
-  shardsBelowPairRate,
-} from "./projection.ts";
+import { assumptions, needsOf, project, relayCost, relayDays, shardsBelow } from "./projection.ts";
 import { dollars, percent, short, table, whole } from "./table.ts";
 import type { Locality, Workload } from "./workload.ts";
 
@@ -124,11 +116,11 @@ function needsTable({ rows }: Projected): string {
 
 function billTable({ rows }: Projected): string {
   const header = ["clients", "messages", "shards", "frames", "calls", "duration", "rows", "**total**"];
-  const others = ["sessions held", "topic at its publisher's shard", "all on one shard"];
+  const others = ["without sessions", "topic at its publisher's shard", "all on one shard"];
   const body = rows.map(({ clients, kind, projection, totalByOwner, totalByShard }) => {
-    const { bill, shards, totalIfHeld } = projection;
+    const { bill, shards, totalWithoutSessions } = projection;
     const parts = [bill.frames, bill.calls, bill.duration, bill.rows].map(dollars);
-    const rest = [totalIfHeld, totalByOwner, totalByShard].map(dollars);
+    const rest = [totalWithoutSessions, totalByOwner, totalByShard].map(dollars);
     return [whole(clients), kind.name, shards, ...parts, `**${dollars(bill.total)}**`, ...rest];
   });
   return table([...header, ...others], body, 2);
@@ -136,7 +128,7 @@ function billTable({ rows }: Projected): string {
 
 function loadTable({ rows }: Projected): string {
   const header = ["clients", "messages", "shards", "frames/s", "calls/s", "events/s a shard"];
-  const pairs = ["calls/s a pair", "messages a call", "pairs in session", "objects awake"];
+  const pairs = ["calls/s a shard", "a pair", "messages a call", "in sessions", "objects awake"];
   const body = rows.map(({ clients, kind, projection }) => [
     whole(clients),
     kind.name,
@@ -144,6 +136,7 @@ function loadTable({ rows }: Projected): string {
     whole(projection.framesPerSec),
     whole(projection.callsPerSec),
     whole(projection.eventsPerShardSec),
+    short(projection.callsPerShardSec),
     short(projection.callsPerPairSec),
     short(projection.itemsPerCall),
     percent(projection.heldShare),
@@ -152,24 +145,19 @@ function loadTable({ rows }: Projected): string {
   return table([...header, ...pairs], body, 2);
 }
 
-/** From which number of shards on pairs call each other too seldom to hold a session. */
+/** From which number of shards on calls are too few to be worth a session. */
 function pairsTable(): string {
-  const header = ["clients", "messages/s", `below ${callsPerSecMax} calls/s a pair from`];
+  const from = (clients: number, by: "pair" | "shard"): string =>
+    `${whole(shardsBelow(callsPerSecMax, clients, by))} shards`;
+  const limit = `below ${callsPerSecMax} calls/s`;
+  const header = ["clients", "messages/s", `a pair ${limit} from`, `a shard ${limit} from`];
   const body = sizes.map((clients) => [
     whole(clients),
     whole(clients / assumptions.messageIntervalSec),
-    `${shardsBelowPairRate(clients, callsPerSecMax)} shards`,
-    `${shardsWithoutSessions(clients)} shards`,
+    from(clients, "pair"),
+    from(clients, "shard"),
   ]);
-  const note = `(a pair holds a session half of the time at ${short(rateHeldByHalf())} calls/s)`;
-  return `${table([...header, "half of the pairs without a session from"], body, 0)}\n\n${note}`;
-}
-
-function shardsWithoutSessions(clients: number): number {
-  const messagesPerSec = clients / assumptions.messageIntervalSec;
-  for (let shards = 2; ; shards += 1) {
-    if (expectedHeldShare(callsBetween(messagesPerSec, shards).callsPerPairSec) < 0.5) return shards;
-  }
+  return table(header, body, 0);
 }
 
 function relayTable({ kinds, rows }: Projected): string {

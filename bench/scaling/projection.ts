@@ -50,13 +50,14 @@ export interface Projection {
   /** Calls between two shards in one direction. */
   readonly callsPerPairSec: number;
   readonly itemsPerCall: number;
-  /** The part of the pairs that hold a session, inside which calls are not billed. */
+  readonly callsPerShardSec: number;
+  /** The part of the calls that are made in sessions, where they are not billed. */
   readonly heldShare: number;
   readonly awake: number;
   readonly rowsPerSec: number;
   readonly bill: Bill;
-  /** Should every shard hold its sessions. */
-  readonly totalIfHeld: number;
+  /** If no session were ever held. */
+  readonly totalWithoutSessions: number;
 }
 
 interface Load {
@@ -93,8 +94,11 @@ export function project(
   const { framesPerSec, messagesPerSec } = loadOf(kind, clients);
   const between = callsBetween(messagesPerSec, shards, locality);
   const eventsPerShardSec = (framesPerSec + between.callsPerSec) / shards;
-  const heldShare = expectedHeldShare(between.callsPerPairSec);
-  const awake = shards * awakeShare(eventsPerShardSec, between.callsPerSec / shards, heldShare, shards);
+  const callsPerShardSec = between.callsPerSec / shards;
+  const heldShare = expectedHeldShare(callsPerShardSec);
+  const inHand = inHandShare(eventsPerShardSec, callsPerShardSec);
+  // A session keeps both ends awake.
+  const awake = shards * (1 - (1 - heldShare) ** shards * (1 - inHand));
   const rowsPerSec = rowsOf(kind, messagesPerSec, shards, shards === 1 ? "shard" : locality);
   const { alarmsPerShardSec, connectIntervalSec } = assumptions;
   const connects = clients / connectIntervalSec;
@@ -117,11 +121,16 @@ export function project(
     framesPerSec,
     ...between,
     eventsPerShardSec,
+    callsPerShardSec,
     heldShare,
     awake,
     rowsPerSec: usage.rows,
     bill: billOf(usage),
-    totalIfHeld: billOf({ ...usage, calls: routes, awake: shards }).total,
+    totalWithoutSessions: billOf({
+      ...usage,
+      calls: between.callsPerSec + routes,
+      awake: shards * inHand,
+    }).total,
   };
 }
 
@@ -160,11 +169,13 @@ export function needsOf(kind: Kind, clients: number, bytesPerClient: number): Ne
   };
 }
 
-/** The fewest shards whose pairs call each other less often than that. */
-export function shardsBelowPairRate(clients: number, callsPerSec: number): number {
+/** The fewest shards of which a pair, in one direction, or a whole shard makes fewer calls than that. */
+export function shardsBelow(callsPerSec: number, clients: number, by: "pair" | "shard"): number {
   const messagesPerSec = clients / assumptions.messageIntervalSec;
   for (let shards = 2; ; shards += 1) {
-    if (callsBetween(messagesPerSec, shards).callsPerPairSec < callsPerSec) return shards;
+    const between = callsBetween(messagesPerSec, shards);
+    const rate = by === "pair" ? between.callsPerPairSec : between.callsPerSec / shards;
+    if (rate < callsPerSec) return shards;
   }
 }
 
@@ -176,11 +187,10 @@ function shardsForEvents(kind: Kind, clients: number, eventsPerSec: number): num
   }
 }
 
-/** An object is awake while anything is in hand, a call of its own is under way, or a session is held with it. */
-function awakeShare(events: number, calls: number, heldShare: number, shards: number): number {
-  const inHand = (events * assumptions.awakeMsPerEvent + calls * assumptions.callMs) / 1000;
-  const isFree = (1 - heldShare) ** (2 * (shards - 1));
-  return 1 - isFree * Math.exp(-inHand);
+/** The part of the time that an event or a call of the shard's own is under way. */
+function inHandShare(eventsPerSec: number, callsPerSec: number): number {
+  const { awakeMsPerEvent, callMs } = assumptions;
+  return 1 - Math.exp(-(eventsPerSec * awakeMsPerEvent + callsPerSec * callMs) / 1000);
 }
 
 /** Rows a second: so many a message, but each shard writes no oftener than it flushes. */

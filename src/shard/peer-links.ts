@@ -56,7 +56,7 @@ export class PeerLinks {
       session = this.#open(to);
       this.#sessions.set(to, session);
     }
-    this.#timer ??= setTimeout(() => this.#look(), lullMs);
+    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#look(), lullMs);
     return session;
   }
 

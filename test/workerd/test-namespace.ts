@@ -81,7 +81,7 @@ export class TestNamespace {
         interval: 2,
       });
       // Who has just been answered may go on with the next call.
-      await Promise.all(this.shards.filter(hasLived).map((shard) => shard.stub.wake()));
+      await this.wake();
       isQuiet = this.calls.sent === sent && this.calls.underWay === 0;
     }
   }
@@ -93,11 +93,17 @@ export class TestNamespace {
     this.skip(0.001);
   }
 
-  /** Wakes the shards that have lived after they crashed, as their alarms would some time. */
-  async restart(): Promise<void> {
+  /** Each shard crashes: memory, timers, sockets and calls are gone at once. */
+  async crash(shards: readonly TestObject[] = this.shards): Promise<void> {
+    this.calls.forget();
+    // The call is lost with the object, so its failure says that it has crashed.
+    await Promise.all(shards.filter(hasLived).map((shard) => shard.stub.crash().catch(() => {})));
     this.skip(0.001);
+  }
+
+  /** Wakes the shards that have lived. */
+  async wake(): Promise<void> {
     await Promise.all(this.shards.filter(hasLived).map((shard) => shard.stub.wake()));
-    await this.advance(0);
   }
 
   /** Moves the clock; alarms that fall due on the way do not run. */

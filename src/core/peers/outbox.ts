@@ -1,5 +1,6 @@
 import { assert } from "../assert.ts";
-import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
+import type { MessageLog } from "../queue/message-log.ts";
+import type { LogSession, Segment } from "../queue/segment.ts";
 import type { QueueLimits } from "../limits.ts";
 import { sizeOf } from "../publication.ts";
 import type { DeliveryState, LogTarget } from "../storage-port.ts";

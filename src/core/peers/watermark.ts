@@ -1,4 +1,5 @@
-import type { LogSession, MessageLog, Segment } from "../queue/message-log.ts";
+import type { MessageLog } from "../queue/message-log.ts";
+import type { LogSession, Segment } from "../queue/segment.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { DeliveryState } from "../storage-port.ts";
 import type { Outcome } from "./message.ts";

@@ -2,42 +2,9 @@ import { assert } from "../assert.ts";
 import type { Publication } from "../publication.ts";
 import { sizeOf } from "../publication.ts";
 import { lazyAcksMax, Times } from "../limits.ts";
-import type { DeliveryState, LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
-
-/** One flush: a row that holds messages, each once for all its sessions, and delivery states of sessions. */
-export class Segment {
-  readonly slot: number;
-  readonly seq: number;
-  /** Undelivered (message, session) pairs and newest delivery states in it; at 0 the row may be overwritten. */
-  liveCount = 0;
-
-  constructor(slot: number, seq: number) {
-    this.slot = slot;
-    this.seq = seq;
-  }
-}
-
-/** A message on its way to one session. */
-export interface QueuedMessage {
-  readonly publication: Publication;
-  readonly target: LogTarget;
-  /** Where it is kept; absent while it is in memory only. */
-  segment?: Segment;
-}
-
-/** What the log needs of a session. */
-export interface LogSession {
-  readonly sessionNumber: number;
-  /** The segment that holds the session's newest delivery state, when no row of its own does. */
-  deliveryStateSegment?: Segment | undefined;
-  deliveryState(): DeliveryState;
-  /** True while the delivery still has to be kept. */
-  isPending(ordinal: number): boolean;
-  /** Called when a message for the session has been given its place in the log. */
-  onLogged(ordinal: number, segment: Segment): void;
-  /** Called when a pending message for the session was found in the stored log. */
-  onFound(target: LogTarget, segment: Segment, sizeBytes: number): void;
-}
+import type { LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
+import type { LogSession, QueuedMessage } from "./segment.ts";
+import { mentions, Segment, stateBytes, targetBytesOf, targetsOf } from "./segment.ts";
 
 interface UnwrittenMessage {
   readonly publication: Publication;
@@ -52,6 +19,9 @@ export interface LogPage {
   readonly nextSeq: number;
 }
 
+/** Delivery states that a flush takes along from rows in which nothing else is awaited. */
+const movedStatesMax = 64;
+
 /** Rows stay below Cloudflare's 2 MB with room for the encoding. */
 const segmentBytesMax = 1_200_000;
 
@@ -64,6 +34,8 @@ export class MessageLog {
   /** By `seq`, ascending. */
   readonly #segments = new Map<number, Segment>();
   readonly #freeSlots: number[] = [];
+  /** Segments of which only delivery states are awaited. */
+  readonly #stateOnly = new Set<Segment>();
   readonly #unwrittenStates = new Set<LogSession>();
   #slotCount = 0;
   #nextSeq = 1;
@@ -154,7 +126,11 @@ export class MessageLog {
   release(segment: Segment): void {
     segment.liveCount -= 1;
     assert(segment.liveCount >= 0, "a segment holds no less than nothing");
-    if (segment.liveCount > 0) return;
+    if (segment.liveCount > 0) {
+      if (segment.liveCount === segment.holders.size) this.#stateOnly.add(segment);
+      return;
+    }
+    this.#stateOnly.delete(segment);
     this.#segments.delete(segment.seq);
     this.#freeSlots.push(segment.slot);
   }
@@ -267,6 +243,7 @@ export class MessageLog {
       }
       sizeBytes += itemBytes;
     };
+    this.#moveStates();
     for (const message of this.#unwritten) {
       reserve(sizeOf(message.publication) + message.targetsBytes);
       messages.push(message);
@@ -309,6 +286,7 @@ export class MessageLog {
     }
     for (const [session, seq] of stateSeqs) this.#holdState(session, this.#segments.get(seq));
     for (const segment of this.#segments.values()) {
+      if (segment.liveCount > 0 && segment.liveCount === segment.holders.size) this.#stateOnly.add(segment);
       if (segment.liveCount > 0) continue;
       this.#segments.delete(segment.seq);
       this.#freeSlots.push(segment.slot);
@@ -344,13 +322,25 @@ export class MessageLog {
   #holdState(session: LogSession, segment: Segment | undefined): void {
     assert(segment !== undefined, "a delivery state lies in a segment");
     session.deliveryStateSegment = segment;
+    segment.holders.add(session);
     segment.liveCount += 1;
+  }
+
+  /** States are small: packed into the row that is written anyway, they free those that they lie in alone. */
+  #moveStates(): void {
+    let count = 0;
+    for (const segment of this.#stateOnly) {
+      if (count >= movedStatesMax) return;
+      for (const session of segment.holders) this.#unwrittenStates.add(session);
+      count += segment.holders.size;
+    }
   }
 
   #dropState(session: LogSession): void {
     const segment = session.deliveryStateSegment;
     if (segment === undefined) return;
     session.deliveryStateSegment = undefined;
+    segment.holders.delete(session);
     this.release(segment);
   }
 
@@ -365,25 +355,4 @@ export class MessageLog {
     assert(record !== undefined, "a live segment has a row");
     return record;
   }
-}
-
-/** About what a target takes in a segment. */
-function targetBytesOf({ subscriptionIdentifiers, sharedFilter }: LogTarget): number {
-  return 24 + (subscriptionIdentifiers?.length ?? 0) * 5 + (sharedFilter?.length ?? 0) * 3;
-}
-
-/** About what a delivery state takes in a segment. */
-function stateBytes({ inflight, receivedQos2 }: DeliveryState): number {
-  return 32 + inflight.length * 8 + receivedQos2.length * 3;
-}
-
-function* targetsOf(head: SegmentHead, session: LogSession): Iterable<LogTarget> {
-  for (const { targets } of head.messages) {
-    for (const target of targets) if (target.sessionNumber === session.sessionNumber) yield target;
-  }
-}
-
-function mentions(head: SegmentHead, session: LogSession): boolean {
-  for (const _ of targetsOf(head, session)) return true;
-  return false;
 }

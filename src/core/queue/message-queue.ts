@@ -1,4 +1,4 @@
-import type { QueuedMessage } from "./message-log.ts";
+import type { QueuedMessage } from "./segment.ts";
 
 /** The head is cut off when it is at least so long, and half of all. */
 const cutLengthMin = 64;

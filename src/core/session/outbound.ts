@@ -1,4 +1,5 @@
-import type { MessageLog, LogSession, QueuedMessage, Segment } from "../queue/message-log.ts";
+import type { MessageLog } from "../queue/message-log.ts";
+import type { LogSession, QueuedMessage, Segment } from "../queue/segment.ts";
 import type { Publication } from "../publication.ts";
 import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.ts";
 import type { Limits } from "../limits.ts";

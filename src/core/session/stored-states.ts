@@ -1,4 +1,4 @@
-import type { LogSession } from "../queue/message-log.ts";
+import type { LogSession } from "../queue/segment.ts";
 import type { DeliveryState, SegmentHead } from "../storage-port.ts";
 
 /** Whoever has a state in the message log. */

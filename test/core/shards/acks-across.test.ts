@@ -15,8 +15,8 @@ function isFor(shard: number): (passage: Passage) => Verdict {
 
 function setUp(): { network: Network; publisher: Publisher; slowTopic: string; fastTopic: string } {
   const network = new Network();
-  const publisher = new Publisher(network, network.clientIdOn(1, "publisher")).comeBack();
-  const listener = SimulatedClient.connected(network, { clientId: network.clientIdOn(0, "listener") });
+  const publisher = new Publisher(network, network.clientOn(1, "publisher")).comeBack();
+  const listener = SimulatedClient.connected(network, { clientId: network.clientOn(0, "listener") });
   listener.subscribe("#", 2);
   return { network, publisher, slowTopic: network.topicOn(slow), fastTopic: network.topicOn(3) };
 }
@@ -60,7 +60,7 @@ describe("While one owner is slow", () => {
 
   test("other clients of the same shard are acknowledged at once", () => {
     const { network, publisher, slowTopic, fastTopic } = setUp();
-    const other = new Publisher(network, network.clientIdOn(1, "other")).comeBack();
+    const other = new Publisher(network, network.clientOn(1, "other")).comeBack();
     network.rule = isFor(slow);
     publisher.say(slowTopic, "1", 1);
     other.say(fastTopic, "2", 1);
@@ -86,21 +86,21 @@ describe("PUBACK and PUBREC say that nobody is subscribed", () => {
     ["owner elsewhere", 2],
   ] as const)("when no shard has a match, with the %s", (_, owner) => {
     const network = new Network();
-    const publisher = new Publisher(network, network.clientIdOn(1, "publisher")).comeBack();
+    const publisher = new Publisher(network, network.clientOn(1, "publisher")).comeBack();
     const topicName = network.topicOn(owner);
     publisher.say(topicName, "1", 1).say(topicName, "2", 2);
     expect([...publisher.reasonCodes.values()]).toEqual([NoMatchingSubscribers, NoMatchingSubscribers]);
-    SimulatedClient.connected(network, { clientId: network.clientIdOn(3) }).subscribe(topicName);
+    SimulatedClient.connected(network, { clientId: network.clientOn(3) }).subscribe(topicName);
     publisher.say(topicName, "3", 1).say(topicName, "4", 2);
     expect([...publisher.reasonCodes.values()].slice(2)).toEqual([Success, Success]);
   });
 
   test("and not when one shard of several has one", () => {
     const network = new Network();
-    const publisher = new Publisher(network, network.clientIdOn(1, "publisher")).comeBack();
+    const publisher = new Publisher(network, network.clientOn(1, "publisher")).comeBack();
     const topicName = network.topicOn(2);
     for (const shard of [0, 3]) {
-      SimulatedClient.connected(network, { clientId: network.clientIdOn(shard) }).subscribe(topicName, 1);
+      SimulatedClient.connected(network, { clientId: network.clientOn(shard) }).subscribe(topicName, 1);
     }
     network.resetShard(3);
     publisher.say(topicName, "1", 1);
@@ -111,13 +111,13 @@ describe("PUBACK and PUBREC say that nobody is subscribed", () => {
 describe("No Local", () => {
   test.each([1, 2])("keeps a client's own message from it when shard %i owns the topic", (owner) => {
     const network = new Network();
-    const publisher = new Publisher(network, network.clientIdOn(1, "publisher")).comeBack();
+    const publisher = new Publisher(network, network.clientOn(1, "publisher")).comeBack();
     const topicName = network.topicOn(owner);
     publisher.subscribe(topicName, 1, { noLocal: true });
     publisher.say(topicName, "own", 1);
     expect(publisher.payloads).toEqual([]);
     expect(publisher.reasonCodes.get("own")).toBe(NoMatchingSubscribers);
-    new Publisher(network, network.clientIdOn(3, "other")).comeBack().say(topicName, "other's", 1);
+    new Publisher(network, network.clientOn(3, "other")).comeBack().say(topicName, "other's", 1);
     expect(publisher.payloads).toEqual(["other's"]);
   });
 });
@@ -126,10 +126,10 @@ describe("Order per publisher, topic and QoS", () => {
   test.each(["reversed", "as they came"])("holds when independent lanes are %s", (order) => {
     const network = new Network();
     const publishers = [0, 1, 2, 3].map((shard) =>
-      new Publisher(network, network.clientIdOn(shard, "publisher")).comeBack(),
+      new Publisher(network, network.clientOn(shard, "publisher")).comeBack(),
     );
     const subscribers = [0, 1, 2, 3].map((shard) =>
-      SimulatedClient.connected(network, { clientId: network.clientIdOn(shard, "subscriber") }),
+      SimulatedClient.connected(network, { clientId: network.clientOn(shard, "subscriber") }),
     );
     for (const subscriber of subscribers) subscriber.subscribe("#", 2);
     const topicNames = [0, 1, 2, 3].map((shard) => network.topicOn(shard));
@@ -158,7 +158,7 @@ describe("Order per publisher, topic and QoS", () => {
           for (const qos of [0, 1, 2]) {
             const line = `${publisher.clientId} ${topicName} ${qos} `;
             const rounds = subscriber.payloads.filter((payload) => payload.startsWith(line));
-            expect(rounds, subscriber.clientId).toEqual([0, 1, 2].map((round) => line + round));
+            expect(rounds).toEqual([0, 1, 2].map((round) => line + round));
           }
         }
       }

@@ -1,5 +1,5 @@
 /** Clients that come back with their sessions after a fault, and send again what was not acknowledged. */
-import type { ProtocolVersion, PublishPacket, QoS } from "../../../src/core/packet.ts";
+import type { ProtocolVersion, PublishPacket, PublishResponsePacket, QoS } from "../../../src/core/packet.ts";
 import type { Received } from "../harness.ts";
 import type { ClientOptions, PublishOptions } from "../simulated-client.ts";
 import { SimulatedClient } from "../simulated-client.ts";
@@ -58,7 +58,7 @@ export class Publisher extends Returning {
     if (packet.type === "connack") this.#resend(packet.sessionPresent);
   }
 
-  #onAcknowledged(packet: Received & { type: "puback" | "pubrec" }): void {
+  #onAcknowledged(packet: PublishResponsePacket): void {
     const found = this.#unacknowledged.get(packet.packetIdentifier);
     if (found === undefined) throw new Error(`${packet.type} ${packet.packetIdentifier} answers nothing`);
     if (found.isReceived) return;

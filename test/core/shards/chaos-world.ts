@@ -51,11 +51,11 @@ export class World {
     );
     this.publishers = shards.map((shard) => {
       const options311 = shard % 2 === 0 ? {} : version311;
-      return new Publisher(network, network.clientIdOn(shard, "publisher"), options311).comeBack();
+      return new Publisher(network, network.clientOn(shard, "publisher"), options311).comeBack();
     });
     const [first = ""] = this.topicNames;
     const on = (shard: number, prefix: string, settings: object = {}): Returning =>
-      new Returning(network, network.clientIdOn(shard, prefix), settings).comeBack();
+      new Returning(network, network.clientOn(shard, prefix), settings).comeBack();
     const everything = (): boolean => true;
     this.listeners = [
       { name: "all", clients: [on(0, "all")], maximumQos: 2, wants: everything },
@@ -167,7 +167,8 @@ export class World {
 
   /** Payloads that are owed exactly once. */
   #qos2Of({ messages }: SimulatedClient): string[] {
-    return messages.filter(({ qos }) => qos === 2).map(({ message }) => textOf(message.payload));
+    const once = messages.filter(({ qos }) => qos === 2).map(({ message }) => textOf(message.payload));
+    return once.filter((payload) => payload !== "");
   }
 
   #checkListener({ name, clients, maximumQos, wants }: Listener, complaints: string[]): void {
@@ -198,7 +199,7 @@ export class World {
 
   #checkRetained(complaints: string[]): void {
     const { network } = this;
-    const reader = SimulatedClient.connected(network, { clientId: network.clientIdOn(2, "reader") });
+    const reader = SimulatedClient.connected(network, { clientId: network.clientOn(2, "reader") });
     const options = { noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
     const requests = [{ topicFilter: "#", maximumQos: 2, ...options } as const];
     reader.send({ type: "subscribe", packetIdentifier: 1, requests });

@@ -22,7 +22,7 @@ import { isAtRest, Network, routesOf } from "./network.ts";
 const runs = { numRuns: 300 };
 const natural = fc.nat(2 ** 31);
 const large = fc.maxSafeNat();
-const text = fc.string({ unit: "binary", maxLength: 20 }).map((some) => some.toWellFormed());
+const text = fc.string({ unit: "binary", maxLength: 20 }).map((raw) => raw.toWellFormed());
 const bytes = fc.uint8Array({ maxLength: 40 });
 const shard = fc.nat(63);
 
@@ -244,9 +244,9 @@ describe("During a deploy, while a shard does not read the format of another", (
     for (const qos of [1, 2] as const) {
       const network = new Network();
       const topicName = network.topicOn(2);
-      const subscriber = new Returning(network, network.clientIdOn(3, "subscriber")).comeBack();
+      const subscriber = new Returning(network, network.clientOn(3, "subscriber")).comeBack();
       subscriber.subscribe(topicName, 2);
-      const publisher = new Publisher(network, network.clientIdOn(1, "publisher")).comeBack();
+      const publisher = new Publisher(network, network.clientOn(1, "publisher")).comeBack();
       network.rule = () => "foreign";
       publisher.say(topicName, "1", qos).say(topicName, "2", qos);
       network.advance(ms);

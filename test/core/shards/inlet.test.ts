@@ -75,10 +75,10 @@ describe("A batch that is not right", () => {
   beforeEach(() => {
     network = new Network();
     topicName = network.topicOn(target);
-    const subscriber = new Returning(network, network.clientIdOn(target, "subscriber")).comeBack();
+    const subscriber = new Returning(network, network.clientOn(target, "subscriber")).comeBack();
     subscriber.subscribe(topicName, 2);
-    new Returning(network, network.clientIdOn(1, "other")).comeBack().subscribe(topicName, 2);
-    const publisher = new Publisher(network, network.clientIdOn(0, "publisher")).comeBack();
+    new Returning(network, network.clientOn(1, "other")).comeBack().subscribe(topicName, 2);
+    const publisher = new Publisher(network, network.clientOn(0, "publisher")).comeBack();
     publisher.say(topicName, "kept", 1, { retain: true });
     publisher.say(topicName, "live", 2);
     network.advance(120_000);
@@ -119,7 +119,8 @@ describe("A batch that is not right", () => {
       { type: "removeRoute", filter: topicName, version: { boot: 99, serial: 1 } },
     ];
     const { layout } = network.placement;
-    const stream = network.nowMs + 1;
+    // Newer than any of a real shard.
+    const stream = network.nowMs * 2048;
     return { lane: "publish", from: 0, to: target, layout, stream, sequence: 1, items, ...change };
   }
 

@@ -4,7 +4,7 @@ import { Network } from "./network.ts";
 
 test("A batch of a shard's new life is not taken for one of its old life", () => {
   const network = new Network();
-  const clientId = network.clientIdOn(1);
+  const clientId = network.clientOn(1);
   const atMs = network.nowMs;
   SimulatedClient.connected(network, { clientId }).subscribe(network.topicOn(2, "old"), 1);
   network.resetShard(1);

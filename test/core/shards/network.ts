@@ -55,7 +55,7 @@ export class Network extends Harness {
     return this.#search((name) => this.placement.topicShard(name), shard, prefix);
   }
 
-  clientIdOn(shard: number, prefix = "client"): string {
+  clientOn(shard: number, prefix = "client"): string {
     return this.#search((name) => this.placement.sessionShard(name), shard, prefix);
   }
 

@@ -8,16 +8,16 @@ const subscriberShard = 1;
 const owner = 2;
 
 function publisherOn(network: Network, shard: number): Publisher {
-  return new Publisher(network, network.clientIdOn(shard, "publisher")).comeBack();
+  return new Publisher(network, network.clientOn(shard, "publisher")).comeBack();
 }
 
 function subscriberOn(network: Network): SimulatedClient {
-  return SimulatedClient.connected(network, { clientId: network.clientIdOn(subscriberShard, "subscriber") });
+  return SimulatedClient.connected(network, { clientId: network.clientOn(subscriberShard, "subscriber") });
 }
 
 /** What a client that subscribes now is sent, by topic. */
 function retainedFor(network: Network, topicFilter: string, shard = 0): Record<string, string> {
-  const clientId = network.clientIdOn(shard, `reader-${network.sent.length}`);
+  const clientId = network.clientOn(shard, `reader-${network.sent.length}`);
   const reader = SimulatedClient.connected(network, { clientId });
   reader.subscribe(topicFilter, 1);
   network.advance(60_000);
@@ -98,7 +98,7 @@ describe("Many retained messages", () => {
         return seen === lost ? "vanish" : "pass";
       };
       const subscriber = SimulatedClient.connected(network, {
-        clientId: network.clientIdOn(subscriberShard, type),
+        clientId: network.clientOn(subscriberShard, type),
       });
       subscriber.subscribe("#");
       network.advance(60_000);
@@ -131,7 +131,7 @@ describe("A retained message and live messages of its topic", () => {
       const publisher = publisherOn(network, publisherShard);
       publisher.say(topicName, "old", 1, { retain: true });
       const other = SimulatedClient.connected(network, {
-        clientId: network.clientIdOn(subscriberShard, "other"),
+        clientId: network.clientOn(subscriberShard, "other"),
       });
       const busyTopic = network.topicOn(owner, "busy");
       other.subscribe(busyTopic);
@@ -154,7 +154,7 @@ describe("A retained message and live messages of its topic", () => {
       const network = new Network();
       const topicName = network.topicOn(owner);
       const publisher = publisherOn(network, publisherShard);
-      const others = new Returning(network, network.clientIdOn(subscriberShard, "other")).comeBack();
+      const others = new Returning(network, network.clientOn(subscriberShard, "other")).comeBack();
       const busyTopic = network.topicOn(owner, "busy");
       others.subscribe(busyTopic, 1);
       publisher.say(topicName, "old", 1, { retain: true });
@@ -174,7 +174,7 @@ describe("A retained message and live messages of its topic", () => {
     const network = new Network();
     const topicName = network.topicOn(owner);
     publisherOn(network, 0).say(topicName, "kept", 1, { retain: true });
-    const subscriber = new Returning(network, network.clientIdOn(subscriberShard, "subscriber")).comeBack();
+    const subscriber = new Returning(network, network.clientOn(subscriberShard, "subscriber")).comeBack();
     network.rule = (passage) => (carries(passage, "retained") ? "hold" : "pass");
     subscriber.subscribe(topicName, 1);
     subscriber.lose();

@@ -19,13 +19,13 @@ function networkOf(rule: (passage: Passage) => Verdict = () => "pass"): Network 
 
 function subscriberOn(network: Network, shard = subscriberShard, options: object = {}): SimulatedClient {
   return SimulatedClient.connected(network, {
-    clientId: network.clientIdOn(shard, "subscriber"),
+    clientId: network.clientOn(shard, "subscriber"),
     ...options,
   });
 }
 
 function publisherOn(network: Network, shard = 0): Publisher {
-  return new Publisher(network, network.clientIdOn(shard, "publisher")).comeBack();
+  return new Publisher(network, network.clientOn(shard, "publisher")).comeBack();
 }
 
 /** An addRoute, or what else has that name, is on its way. */
@@ -63,7 +63,7 @@ describe("The owner of a topic knows a subscription of another shard", () => {
     const network = networkOf();
     const topicName = network.topicOn(owner);
     const subscribers = ["a", "b", "c"].map((prefix) =>
-      SimulatedClient.connected(network, { clientId: network.clientIdOn(subscriberShard, prefix) }),
+      SimulatedClient.connected(network, { clientId: network.clientOn(subscriberShard, prefix) }),
     );
     for (const subscriber of subscribers) subscriber.subscribe(topicName);
     expect(countOf(network, "addRoute")).toBe(1);
@@ -78,7 +78,7 @@ describe("The owner of a topic knows a subscription of another shard", () => {
     const network = networkOf((passage) => (carries(passage, "addRoute") ? "hold" : "pass"));
     const topicName = network.topicOn(owner);
     const [one, other] = ["a", "b"].map((prefix) =>
-      SimulatedClient.connected(network, { clientId: network.clientIdOn(subscriberShard, prefix) }),
+      SimulatedClient.connected(network, { clientId: network.clientOn(subscriberShard, prefix) }),
     ) as [SimulatedClient, SimulatedClient];
     for (const subscriber of [one, other])
       expect(() => subscriber.subscribe(topicName)).toThrow("got no suback");
@@ -318,7 +318,7 @@ describe("What is told of a route late", () => {
 describe("After a reset of all shards", () => {
   test("nothing is announced again, and messages come to sessions that last", () => {
     const network = networkOf();
-    const subscriber = new Returning(network, network.clientIdOn(subscriberShard, "subscriber")).comeBack();
+    const subscriber = new Returning(network, network.clientOn(subscriberShard, "subscriber")).comeBack();
     const topicName = network.topicOn(owner);
     subscriber.subscribe(topicName, 1);
     subscriber.subscribe("+/x/#", 1);

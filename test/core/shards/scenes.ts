@@ -68,8 +68,8 @@ export class Scene {
   constructor({ publisher, owner, subscriber }: Cast, qos: QoS, options: HarnessOptions = {}) {
     this.network = new Network(options);
     this.topicName = this.network.topicOn(owner);
-    this.publisher = new Publisher(this.network, this.network.clientIdOn(publisher, "publisher")).comeBack();
-    const clientId = this.network.clientIdOn(subscriber, "subscriber");
+    this.publisher = new Publisher(this.network, this.network.clientOn(publisher, "publisher")).comeBack();
+    const clientId = this.network.clientOn(subscriber, "subscriber");
     this.subscriber = new Returning(this.network, clientId).comeBack();
     this.subscriber.subscribe(this.topicName, qos);
     this.network.passages = 0;

@@ -22,11 +22,11 @@ function groupOn(shards: readonly number[], options: object = {}, qos: QoS = 2, 
   const topicName = network.topicOn(owner);
   const filter = `$share/group/${topicName}`;
   const members = shards.map((shard, index) => {
-    const clientId = network.clientIdOn(shard, `member-${index}`);
+    const clientId = network.clientOn(shard, `member-${index}`);
     return new Returning(network, clientId, { clientId, ...options }).connect();
   });
   for (const member of members) member.subscribe(filter, qos);
-  const publisher = new Publisher(network, network.clientIdOn(publisherShard, "publisher")).comeBack();
+  const publisher = new Publisher(network, network.clientOn(publisherShard, "publisher")).comeBack();
   return { network, publisher, members, topicName, filter };
 }
 
@@ -56,12 +56,12 @@ describe("A message of a Shared Subscription whose members are on several shards
     const { network, topicName } = group;
     const others = [1, 3].map((shard, index) => {
       const other = SimulatedClient.connected(network, {
-        clientId: network.clientIdOn(shard, `other-${index}`),
+        clientId: network.clientOn(shard, `other-${index}`),
       });
       other.subscribe(`$share/others/${topicName}`, 1);
       return other;
     });
-    const plain = SimulatedClient.connected(network, { clientId: network.clientIdOn(1, "plain") });
+    const plain = SimulatedClient.connected(network, { clientId: network.clientOn(1, "plain") });
     plain.subscribe(topicName, 1);
     const payloads = publish(group, 10, 1);
     expect(all(group)).toEqual(payloads);
@@ -72,10 +72,10 @@ describe("A message of a Shared Subscription whose members are on several shards
   test("comes to a member through a filter that begins with a wildcard", () => {
     const network = new Network();
     const members = [1, 3].map((shard) =>
-      SimulatedClient.connected(network, { clientId: network.clientIdOn(shard) }),
+      SimulatedClient.connected(network, { clientId: network.clientOn(shard) }),
     );
     for (const member of members) member.subscribe("$share/group/#", 1);
-    const publisher = new Publisher(network, network.clientIdOn(0, "publisher")).comeBack();
+    const publisher = new Publisher(network, network.clientOn(0, "publisher")).comeBack();
     for (const shard of [0, 1, 2, 3]) publisher.say(network.topicOn(shard), `${shard}`, 1);
     expect(members.flatMap(({ payloads }) => payloads).toSorted()).toEqual(["0", "1", "2", "3"]);
   });

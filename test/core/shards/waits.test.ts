@@ -18,10 +18,10 @@ interface Crowd {
 function crowdOf(): Crowd {
   const network = new Network();
   const publishers = all.map((shard) =>
-    new Publisher(network, network.clientIdOn(shard, "publisher")).comeBack(),
+    new Publisher(network, network.clientOn(shard, "publisher")).comeBack(),
   );
   const subscribers = all.map((shard) =>
-    new Returning(network, network.clientIdOn(shard, "subscriber")).comeBack(),
+    new Returning(network, network.clientOn(shard, "subscriber")).comeBack(),
   );
   for (const subscriber of subscribers) subscriber.subscribe("#", 2);
   return { network, publishers, subscribers, topicNames: all.map((shard) => network.topicOn(shard)) };
@@ -35,12 +35,15 @@ function talk({ publishers, topicNames }: Crowd, round: number, qos: 1 | 2): voi
   }
 }
 
-/** A shard that neither takes calls nor answers any. */
+/** A shard that nobody reaches, and that reaches nobody. */
 function isDead(shard: number): (passage: Passage) => Verdict {
-  return ({ batch, kind }) => {
-    const isStruck = kind === "call" ? batch.to === shard : batch.to === shard || batch.from === shard;
-    return isStruck ? "vanish" : "pass";
-  };
+  return ({ batch }) => (batch.to === shard || batch.from === shard ? "vanish" : "pass");
+}
+
+/** A shard that others do not reach, though its own calls arrive. */
+function isDeaf(shard: number): (passage: Passage) => Verdict {
+  return ({ batch, kind }) =>
+    batch.to === shard || (kind === "answer" && batch.from === shard) ? "vanish" : "pass";
 }
 
 function waitingOf({ publishers }: Crowd, except?: number): number {
@@ -68,13 +71,15 @@ describe.each([1, 2] as const)("With QoS %i from every shard to every topic and 
   });
 
   test.each(all)("shard %i dead, the clients of others are acknowledged within the patience", (dead) => {
-    const crowd = crowdOf();
-    const { network } = crowd;
-    network.rule = isDead(dead);
-    for (let round = 0; round < 5; round += 1) {
-      network.joined(() => talk(crowd, round, qos));
-      network.advance(publishPatienceMs);
-      expect(waitingOf(crowd, dead), `round ${round}`).toBe(0);
+    for (const rule of [isDead(dead), isDeaf(dead)]) {
+      const crowd = crowdOf();
+      const { network } = crowd;
+      network.rule = rule;
+      for (let round = 0; round < 5; round += 1) {
+        network.joined(() => talk(crowd, round, qos));
+        network.advance(publishPatienceMs);
+        expect(waitingOf(crowd, dead), `round ${round}`).toBe(0);
+      }
     }
   });
 
@@ -120,8 +125,8 @@ describe("While a shard stays dead", () => {
     }
     // Only while a call is under way, for 5 s.
     expect(awakeCount).toBeLessThan(120);
-    // Three shards with two lanes each, every five minutes.
-    expect(network.callCount - before).toBeLessThanOrEqual(6 * 30);
+    // Three shards with two lanes each way, every five minutes.
+    expect(network.callCount - before).toBeLessThanOrEqual(12 * 24);
     network.advance(30_000);
     for (const shard of [0, 1, 2])
       if (network.at(shard).timerDueAtMs === undefined) network.at(shard).evict();

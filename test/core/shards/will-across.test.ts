@@ -16,10 +16,10 @@ interface Scene {
 function sceneOf(cast: Cast, qos: QoS, will: object = {}, options: object = {}): Scene {
   const network = new Network();
   const topicName = network.topicOn(cast.owner);
-  const subscriber = new Returning(network, network.clientIdOn(cast.subscriber, "subscriber")).comeBack();
+  const subscriber = new Returning(network, network.clientOn(cast.subscriber, "subscriber")).comeBack();
   subscriber.subscribe(topicName, 2);
   const client = SimulatedClient.connected(network, {
-    clientId: network.clientIdOn(cast.publisher, "client"),
+    clientId: network.clientOn(cast.publisher, "client"),
     will: willMessage(topicName, { qos, ...will }),
     ...options,
   });
@@ -57,7 +57,7 @@ describe.each(casts)("With %s, a Will", (_, cast) => {
   test("is retained when it says so", () => {
     const { network, client } = sceneOf(cast, 1, { retain: true });
     client.lose();
-    const reader = SimulatedClient.connected(network, { clientId: network.clientIdOn(0, "reader") });
+    const reader = SimulatedClient.connected(network, { clientId: network.clientOn(0, "reader") });
     reader.subscribe("#", 1);
     network.advance(10_000);
     expect(reader.messages).toMatchObject([{ retain: true, qos: 1 }]);
@@ -112,7 +112,7 @@ describe.each(casts)("With %s, a Will", (_, cast) => {
 describe("A takeover", () => {
   test("ends the older connection, and the new one goes on with what is under way between shards", () => {
     const network = new Network();
-    const clientId = network.clientIdOn(1, "client");
+    const clientId = network.clientOn(1, "client");
     const older = new Returning(network, clientId).comeBack();
     older.subscribe(network.topicOn(3), 1);
     network.rule = ({ batch }) => (batch.to === 2 ? "hold" : "pass");
@@ -121,7 +121,7 @@ describe("A takeover", () => {
     expect(older.last("disconnect").reasonCode).toBe(ReasonCode.SessionTakenOver);
     expect(newer.connack.sessionPresent).toBe(true);
     const packet = newer.publishPacket(network.topicOn(2), "1", { qos: 2, packetIdentifier: 7, dup: true });
-    const listener = new Returning(network, network.clientIdOn(0, "listener")).comeBack();
+    const listener = new Returning(network, network.clientOn(0, "listener")).comeBack();
     network.rule = () => "pass";
     listener.subscribe(network.topicOn(2), 2);
     newer.send(packet);
@@ -136,7 +136,7 @@ describe("A takeover", () => {
 
   test("by Clean Start while a SUBSCRIBE waits for an owner leaves no subscription", () => {
     const network = new Network();
-    const clientId = network.clientIdOn(1, "client");
+    const clientId = network.clientOn(1, "client");
     const older = new Returning(network, clientId).comeBack();
     network.rule = ({ batch }) => (batch.to === 2 ? "hold" : "pass");
     expect(() => older.subscribe(network.topicOn(2), 1)).toThrow("got no suback");
@@ -157,7 +157,7 @@ describe("$SYS", () => {
   function clientsOn(network: Network, counts: readonly number[]): SimulatedClient[] {
     return counts.flatMap((count, shard) =>
       Array.from({ length: count }, (_, index) =>
-        SimulatedClient.connected(network, { clientId: network.clientIdOn(shard, `c-${shard}-${index}`) }),
+        SimulatedClient.connected(network, { clientId: network.clientOn(shard, `c-${shard}-${index}`) }),
       ),
     );
   }
