@@ -47,7 +47,8 @@ describe("the turns of a Shared Subscription", () => {
   test.each([0, 1, 2] as const)("give every connected member its share, with QoS %i", (qos) => {
     const { members, publisher } = setUp({}, {}, {});
     publishAll(publisher, qos, "1", "2", "3", "4", "5", "6");
-    expect(payloadsOf(members)).toEqual(["14", "25", "36"]);
+    // Whose turn comes first is open between shards.
+    expect(payloadsOf(members).toSorted()).toEqual(["14", "25", "36"]);
   });
 
   test("pass over members that are away while one is connected", () => {
@@ -67,7 +68,7 @@ describe("the turns of a Shared Subscription", () => {
     publishAll(publisher, 1, "1", "2", "3", "4");
     publishAll(publisher, 0, "lost", "lost");
     for (const each of members) each.connect({ cleanStart: false });
-    expect(payloadsOf(members)).toEqual(["13", "24"]);
+    expect(payloadsOf(members).toSorted()).toEqual(["13", "24"]);
   });
 
   test("count a member in that has returned or taken its session over", () => {
