@@ -22,6 +22,8 @@ export interface ShardContext {
   readonly owners: TopicOwners;
   /** The layout that the shard's data belong to, if it is not the present one: nobody is served then. */
   readonly foreignLayout: Layout | undefined;
+  /** Somebody is subscribed to topics of the server. */
+  readonly isWatched: boolean;
   /** Number of the shard in its namespace, from 0. */
   readonly shardIndex: number;
   /** Of the event in hand. */

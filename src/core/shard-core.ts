@@ -110,6 +110,10 @@ export class ShardCore implements ShardContext {
     return this.#nowMs;
   }
 
+  get isWatched(): boolean {
+    return this.sessions.isWatched || (this.#isLoaded && this.owners.isWatched);
+  }
+
   get shardIndex(): number {
     return this.#ports.shardIndex;
   }
@@ -373,7 +377,7 @@ export class ShardCore implements ShardContext {
   /** `$SYS` costs nothing while nobody is subscribed to it. */
   #watchServerTopics(nowMs: number): void {
     const intervalMs = this.config.limits.serverTopicsIntervalSec * 1000;
-    if (!this.sessions.isWatched) this.clock.serverTopicsDueAtMs = undefined;
+    if (!this.isWatched) this.clock.serverTopicsDueAtMs = undefined;
     // Multiples of the interval, so that a sleep does not move them.
     else this.clock.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
   }

@@ -53,11 +53,11 @@ export class Upkeep {
       this.#inHand(session.clientId, () => this.#attendTo(session, nowMs));
     }
     if (left === 0) clock.armNow(nowMs, output);
-    if (this.#context.sessions.isWatched) this.#publishServerTopics(nowMs);
+    if (this.#context.isWatched) this.#publishServerTopics(nowMs);
   }
 
   #publishServerTopics(nowMs: number): void {
-    const { clock, config, owners, sessions } = this.#context;
+    const { clock, config, owners } = this.#context;
     const intervalMs = config.limits.serverTopicsIntervalSec * 1000;
     // An object that the alarm woke does not know for what it was armed, but the time tells.
     const sinceBoundaryMs = nowMs % intervalMs;
@@ -69,7 +69,8 @@ export class Upkeep {
     clock.serverTopicsDueAtMs = nowMs - sinceBoundaryMs + intervalMs;
     owners.refreshServerTopics(() => {
       const { nowMs: atMs } = this.#context;
-      for (const publication of this.#serverTopics.readAll(atMs)) sessions.deliver(publication, "", atMs);
+      for (const publication of this.#serverTopics.readAll(atMs))
+        owners.publishServerTopic(publication, atMs);
     }, nowMs);
   }
 

@@ -93,17 +93,21 @@ describe("a subscription to $SYS", () => {
     expect(countFor(watcher)).toBe(1);
   });
 
-  test("that is shared brings nothing at once, and then each figure to one member", () => {
-    const { shard, watcher } = setUp();
-    const other = SimulatedClient.connected(shard);
-    for (const client of [watcher, other]) client.subscribe("$share/g/$SYS/#");
-    expect(countFor(watcher) + countFor(other)).toBe(0);
-    shard.advance(minuteMs + slipMs);
-    const [one, two] = [figuresFor(watcher), figuresFor(other)];
-    expect([...Object.keys(one), ...Object.keys(two)].toSorted()).toEqual(names.toSorted());
-    expect(Object.keys(one)).not.toEqual([]);
-    expect(Object.keys(two)).not.toEqual([]);
-  });
+  test.each([1, 4])(
+    "that is shared brings nothing at once, and then each figure to one member, of %i shards",
+    (shards) => {
+      const shard = new Harness({ shards, limits });
+      const watcher = SimulatedClient.connected(shard);
+      const others = Array.from({ length: 5 }, () => SimulatedClient.connected(shard));
+      const members = [watcher, ...others];
+      for (const client of members) client.subscribe("$share/g/$SYS/#");
+      for (const client of members) expect(countFor(client)).toBe(0);
+      shard.advance(minuteMs + slipMs);
+      const told = members.map((client) => Object.keys(figuresFor(client)));
+      expect(told.flat().toSorted()).toEqual(names.toSorted());
+      for (const figures of told) expect(figures).not.toEqual([]);
+    },
+  );
 
   test("of a client of 3.1.1 is served as well", () => {
     const { shard, watcher } = setUp({ protocolVersion: 4 });

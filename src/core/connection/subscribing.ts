@@ -191,14 +191,6 @@ function refusalOf(
       reasonString: `The Topic Filter has more than ${limits.topicLevelsMax} levels`,
     };
   }
-  if (
-    placement.layout.shards > 1 &&
-    isServerFilter(topicFilter) &&
-    parseSharedFilter(topicFilter) !== undefined
-  ) {
-    const reasonString = "The topics of the server are not shared by clients of several shards";
-    return { reasonCode: ReasonCode.TopicFilterInvalid, reasonString };
-  }
   const { subscriptions, pendingSubscriptions } = session;
   if (subscriptions.has(topicFilter) || pendingSubscriptions.has(topicFilter)) return undefined;
   return (
@@ -214,6 +206,7 @@ function spanRefusalOf(
   topicFilter: string,
 ): Refusal | undefined {
   if (placement.layout.shards === 1 || !placement.spansAllShards(topicFilter)) return undefined;
+  if (isServerFilter(topicFilter)) return undefined;
   let count = 0;
   for (const filter of subscriptions.keys()) if (placement.spansAllShards(filter)) count += 1;
   for (const filter of pendingSubscriptions.keys()) if (placement.spansAllShards(filter)) count += 1;

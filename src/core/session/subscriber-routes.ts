@@ -5,7 +5,8 @@ import type { Placement } from "../placement.ts";
 import { utf8BytesMax } from "../publication.ts";
 import { isFailure, ReasonCode } from "../reason-code.ts";
 import { Times } from "../limits.ts";
-import { isServerFilter } from "../topics/server-topics.ts";
+import { parseSharedFilter } from "../topic.ts";
+import { isServerFilter, serverTopicKey } from "../topics/server-topics.ts";
 
 /** A route on its way to the owners. */
 interface Pending {
@@ -152,8 +153,14 @@ export class SubscriberRoutes {
   }
 
   #othersOf(filter: string): number[] {
-    if (this.#placement.layout.shards === 1 || isServerFilter(filter)) return [];
-    return this.#placement.filterShards(filter).filter((shard) => shard !== this.#self);
+    if (this.#placement.layout.shards === 1) return [];
+    return this.#ownersOf(filter).filter((shard) => shard !== this.#self);
+  }
+
+  /** Every shard serves topics of the server itself, but only one knows who shares a subscription to them. */
+  #ownersOf(filter: string): readonly number[] {
+    if (!isServerFilter(filter)) return this.#placement.filterShards(filter);
+    return parseSharedFilter(filter) === undefined ? [] : [this.#placement.topicShard(serverTopicKey)];
   }
 
   /** By the clock, so that it grows through sleeps without being written. */

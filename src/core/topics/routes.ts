@@ -45,6 +45,15 @@ export class Routes {
     return this.#unwritten.size > 0;
   }
 
+  /** There are routes for topics of the server. */
+  get hasServerFilters(): boolean {
+    let isFound = false;
+    this.#loaded().matchNames("$SYS/#", () => {
+      isFound = true;
+    });
+    return isFound;
+  }
+
   match(topicName: string): RoutedTo {
     const shards = new Set<number>();
     const sharedFilters: string[] = [];

@@ -74,6 +74,9 @@ function addUp(sum: ServerFigures, more: ServerFigures): ServerFigures {
   return figures;
 }
 
+/** The shard where this topic would be tells of Shared Subscriptions to topics of the server. */
+export const serverTopicKey = "$SYS";
+
 /** A filter for topics of the server, shared or not. */
 export function isServerFilter(topicFilter: string): boolean {
   return /^(?:\$share\/[^/]+\/)?\$SYS(?:\/|$)/.test(topicFilter);

@@ -12,6 +12,7 @@ import type { Retained } from "./retained.ts";
 import { pageBytesMax, RetainedPages } from "./retained-pages.ts";
 import type { Routes } from "./routes.ts";
 import type { ServerTopics } from "./server-topics.ts";
+import { serverTopicKey } from "./server-topics.ts";
 import { SharedChoice } from "./shared-choice.ts";
 
 /** What the owner of a topic asks of the sessions of its own shard. */
@@ -83,6 +84,27 @@ export class TopicOwner {
     if (message.retain) retained.store(publication, nowMs);
     const isMatched = subscribers.deliver(publication, publisherClientId, nowMs);
     settle?.(isMatched ? success : nobody);
+  }
+
+  /** A topic of the server: to the sessions of this shard, and from the one shard that knows them to those who share. */
+  publishServerTopic(publication: Publication, nowMs: number): void {
+    const { placement, routes, self, subscribers } = this.#parts;
+    if (placement.layout.shards === 1) {
+      subscribers.deliver(publication, "", nowMs);
+      return;
+    }
+    subscribers.deliverUnshared(publication, "", nowMs);
+    if (placement.topicShard(serverTopicKey) !== self) return;
+    const { topicName } = publication.message;
+    const { sharedFilters } = routes.match(topicName);
+    for (const sharedFilter of new Set([...sharedFilters, ...subscribers.sharedFiltersOf(topicName)])) {
+      this.#deliverShared(sharedItem(publication, sharedFilter), false, undefined, nowMs);
+    }
+  }
+
+  /** Somebody on another shard shares a subscription to topics of the server that this one tells of. */
+  get isWatched(): boolean {
+    return this.#parts.routes.hasServerFilters;
   }
 
   /** A message whose member of a Shared Subscription is gone `from` there goes to another one (section 4.8.2). */

@@ -110,6 +110,16 @@ export class TopicOwners {
     this.#peers.lane("publish", shard).post(item, "failed", settle, sizeBytes, nowMs);
   }
 
+  /** Tells those who are subscribed of a topic of the server. */
+  publishServerTopic(publication: Publication, nowMs: number): void {
+    this.#owner.publishServerTopic(publication, nowMs);
+  }
+
+  /** Somebody on another shard waits for topics of the server to be told by this one. */
+  get isWatched(): boolean {
+    return this.#placement.layout.shards > 1 && this.#owner.isWatched;
+  }
+
   /** Asks the other shards for their figures; `done` comes when they have answered, or will not. */
   refreshServerTopics(done: () => void, nowMs: number): void {
     const { shards } = this.#placement.layout;
