@@ -30,18 +30,26 @@ export class Counters {
     this.peerRefusals.set(refusal, (this.peerRefusals.get(refusal) ?? 0) + 1);
   }
 
+  get peerRefusedCount(): number {
+    return sumOf(this.peerRefusals);
+  }
+
   countRefusal(reasonCode: ReasonCode): void {
     this.refusals.set(reasonCode, (this.refusals.get(reasonCode) ?? 0) + 1);
   }
 
   get refusedCount(): number {
-    let total = 0;
-    for (const count of this.refusals.values()) total += count;
-    return total;
+    return sumOf(this.refusals);
   }
 
   get droppedCount(): number {
     const { droppedQueueFull, droppedExpired, droppedSlowConsumer, droppedTooLarge, droppedPeerBusy } = this;
     return droppedQueueFull + droppedExpired + droppedSlowConsumer + droppedTooLarge + droppedPeerBusy;
   }
+}
+
+function sumOf(counts: ReadonlyMap<unknown, number>): number {
+  let sum = 0;
+  for (const count of counts.values()) sum += count;
+  return sum;
 }

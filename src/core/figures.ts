@@ -1,5 +1,6 @@
 import type { Counters } from "./counters.ts";
 import type { MessageLog } from "./queue/message-log.ts";
+import type { Peers } from "./peers/peers.ts";
 import type { Sessions } from "./session/sessions.ts";
 import type { Retained } from "./topics/retained.ts";
 import type { ServerFigures } from "./topics/server-topics.ts";
@@ -17,12 +18,13 @@ export interface FigureSources {
   readonly sessions: Sessions;
   readonly log: MessageLog;
   readonly retained: Retained;
+  readonly peers: Peers;
   readonly traffic: Traffic;
 }
 
 /** The figures of `$SYS/broker/…`. Counts begin when the object is constructed, which may be after a sleep. */
 export function figuresOf(sources: FigureSources, nowMs: number): ServerFigures {
-  const { counters, sessions, log, retained, traffic } = sources;
+  const { counters, sessions, log, retained, peers, traffic } = sources;
   let subscriptionCount = 0;
   let queuedCount = 0;
   for (const session of sessions) {
@@ -45,5 +47,10 @@ export function figuresOf(sources: FigureSources, nowMs: number): ServerFigures 
     "retained/count": retained.count,
     "queue/messages": queuedCount,
     "queue/segments": log.segmentCount,
+    "peers/calls": counters.peerCalls,
+    "peers/items": counters.peerItems,
+    "peers/failures": counters.peerFailures,
+    "peers/refusals": counters.peerRefusedCount,
+    "peers/kept": peers.keptCount,
   };
 }

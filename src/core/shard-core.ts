@@ -370,6 +370,7 @@ export class ShardCore implements ShardContext {
       sessions,
       log,
       retained: this.#parts.retained,
+      peers: this.#parts.peers,
     };
     return figuresOf({ ...sources, traffic }, nowMs);
   }

@@ -1,6 +1,9 @@
+import type { Decoded } from "../codec/index.ts";
 import { PacketDecoder } from "../codec/index.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
+import type { Fault } from "../core/input.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
+import { ReasonCode } from "../core/reason-code.ts";
 import { decodeAttachment, encodeAttachment } from "./attachment-codec.ts";
 import type { SocketMode } from "../config.ts";
 
@@ -9,6 +12,13 @@ const bufferedBytesMax = 1024 * 1024;
 
 /** RFC 6455 allows 123 bytes of reason, and UTF-8 takes at most three for a character. */
 const closeReasonLengthMax = 41;
+
+/** [MQTT-6.0.0-1] MQTT travels in binary frames only. */
+const textFrameFault: Fault = {
+  reasonCode: ReasonCode.ProtocolError,
+  reasonString: "A WebSocket text frame is not MQTT",
+  closeCode: 1003,
+};
 
 /** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
 export class ClientSocket {
@@ -82,6 +92,11 @@ export class ClientSocket {
   measureUnsent(): number {
     this.#unsentBytes = bufferedAmountOf(this.#socket);
     return this.#unsentBytes;
+  }
+
+  decode(data: ArrayBuffer | string): Decoded {
+    if (typeof data === "string") return { packets: [], fault: textFrameFault };
+    return this.decoder.push(new Uint8Array(data));
   }
 
   attach(attachment: ConnectionAttachment): void {

@@ -1,5 +1,5 @@
 import type { Input } from "../core/input.ts";
-import type { Batch, BatchAnswer } from "../core/peers/message.ts";
+import type { Batch, BatchAnswer, BatchRefusal } from "../core/peers/message.ts";
 import { decodeAnswer, encodeAnswer, encodeBatch } from "./peer-codec.ts";
 
 /** Sends a call to another shard of the namespace. */
@@ -15,6 +15,7 @@ export class PeerCalls {
   readonly #callPeer: CallPeer;
   readonly #handle: (input: Input) => void;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #reported = new Set<string>();
   #lastCallId = 0;
 
   constructor(callPeer: CallPeer, handle: (input: Input) => void) {
@@ -43,6 +44,7 @@ export class PeerCalls {
   }
 
   answer(callId: number, answer: BatchAnswer): void {
+    if (answer.type === "refused") this.#report("A call of another shard was refused", answer.refusal);
     this.#waiting.get(callId)?.answer(encodeAnswer(answer));
     this.#waiting.delete(callId);
   }
@@ -57,6 +59,17 @@ export class PeerCalls {
   }
 
   async #ask(batch: Batch): Promise<BatchAnswer> {
-    return decodeAnswer(await this.#callPeer(batch.to, encodeBatch(batch)));
+    const answer = decodeAnswer(await this.#callPeer(batch.to, encodeBatch(batch)));
+    if (answer.type === "refused") this.#report(`Shard ${batch.to} refused a call`, answer.refusal);
+    return answer;
+  }
+
+  /** Once for each reason: what is wrong stays wrong, and a log line costs more than a call. */
+  #report(what: string, refusal: BatchRefusal): void {
+    // Out of step is what a lane is after a reset, and mends by itself.
+    const isOrdinary = refusal === "stream" || refusal === "sequence";
+    if (isOrdinary || this.#reported.has(`${what} ${refusal}`)) return;
+    this.#reported.add(`${what} ${refusal}`);
+    console.error(`duramq: ${what}: ${refusal}`);
   }
 }

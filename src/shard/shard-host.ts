@@ -2,8 +2,9 @@ import type { Decoded } from "../codec/index.ts";
 import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { Config } from "../config.ts";
 import type { ConnectionAttachment, Effect } from "../core/effect.ts";
-import type { Fault, Input } from "../core/input.ts";
+import type { Input } from "../core/input.ts";
 import type { Batch } from "../core/peers/message.ts";
+import type { Layout } from "../core/placement.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import type { ShardStorage } from "../core/storage-port.ts";
@@ -69,6 +70,11 @@ export class ShardHost {
     this.#handle(this.#startInput());
   }
 
+  /** The layout that the shard's data belong to, when it is not the present one. */
+  get foreignLayout(): Layout | undefined {
+    return this.#core.foreignLayout;
+  }
+
   open(socket: ClientSocket, clientIdHint?: string, assignedClientId?: string): void {
     this.#sockets.set(socket.connectionId, socket);
     this.#handle({
@@ -88,12 +94,8 @@ export class ShardHost {
   }
 
   receive(socket: ClientSocket, data: ArrayBuffer | string): void {
-    if (typeof data === "string") {
-      this.#receive(socket, { packets: [], fault: textFrameFault });
-    } else {
-      this.#traffic.bytesReceived += data.byteLength;
-      this.#receive(socket, socket.decoder.push(new Uint8Array(data)));
-    }
+    if (typeof data !== "string") this.#traffic.bytesReceived += data.byteLength;
+    this.#receive(socket, socket.decode(data));
   }
 
   closed(socket: ClientSocket): void {
@@ -391,10 +393,3 @@ export class ShardHost {
 
 /** How soon the alarm tries again after a defect. */
 const alarmRetryMs = 2_000;
-
-/** [MQTT-6.0.0-1] MQTT travels in binary frames only. */
-const textFrameFault: Fault = {
-  reasonCode: ReasonCode.ProtocolError,
-  reasonString: "A WebSocket text frame is not MQTT",
-  closeCode: 1003,
-};

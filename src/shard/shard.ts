@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
+import type { Layout } from "../core/placement.ts";
 import { configOf } from "../config.ts";
 import { assignedClientIdHeader, parseShardName, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
@@ -42,6 +43,7 @@ export class Shard extends DurableObject<Env> {
     void state.blockConcurrencyWhile(async () => {
       const armedAlarmAtMs = await state.storage.getAlarm();
       this.#host.start(armedAlarmAtMs ?? undefined);
+      reportLayout(this.#host.foreignLayout);
     });
   }
 
@@ -165,6 +167,13 @@ export class Shard extends DurableObject<Env> {
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
 function isSendable(code: number): boolean {
   return code >= 1000 && code < 5000 && ![1004, 1005, 1006, 1015].includes(code);
+}
+
+function reportLayout(foreign: Layout | undefined): void {
+  if (foreign === undefined) return;
+  const { epoch, shards, topicKeyLevels } = foreign;
+  const made = `SHARDS ${shards}, TOPIC_KEY_LEVELS ${topicKeyLevels}, LAYOUT_EPOCH ${epoch}`;
+  console.error(`duramq: every CONNECT is refused; the data were made with ${made}`);
 }
 
 function placeOf({ id }: DurableObjectState): { namespace: string; index: number } {

@@ -47,6 +47,11 @@ const names = [
   "retained/count",
   "queue/messages",
   "queue/segments",
+  "peers/calls",
+  "peers/items",
+  "peers/failures",
+  "peers/refusals",
+  "peers/kept",
 ];
 
 describe("a subscription to $SYS", () => {

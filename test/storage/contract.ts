@@ -108,7 +108,7 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
         const { storage, reopen } = makeStorage();
         storage.commit(writing({ routes }));
         const inOrder = (found: Iterable<unknown>): string[] =>
-          Array.from(found, (one) => JSON.stringify(one)).sort();
+          Array.from(found, (one) => JSON.stringify(one)).toSorted();
         const [gone, ...others] = routes as [RouteWrite, ...RouteWrite[]];
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(routes));
         storage.commit(writing({ routes: [{ ...gone, version: undefined }] }));

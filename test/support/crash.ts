@@ -33,8 +33,11 @@ export async function crash(broker: SystemBroker): Promise<void> {
 }
 
 /** A session that subscribed to `topic` at QoS 2 and went offline. */
-export async function leaveSubscription(url: string, topic: string): Promise<string> {
-  const clientId = unique("sleeper");
+export async function leaveSubscription(
+  url: string,
+  topic: string,
+  clientId = unique("sleeper"),
+): Promise<string> {
   const { client } = await connectPersistentRaw(url, clientId);
   await subscribeRaw(client, topic, 2);
   client.send({ cmd: "disconnect" });

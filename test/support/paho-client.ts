@@ -6,11 +6,6 @@ const openClients = new Set<PahoClient>();
 
 export type PahoVersion = 3 | 4;
 
-export interface PahoWill {
-  readonly topic: string;
-  readonly payload: string;
-}
-
 /** Paho's callbacks as promises. */
 export class PahoClient {
   readonly messages = new Inbox<Message>();
@@ -24,11 +19,9 @@ export class PahoClient {
     this.#client.onMessageDelivered = (message) => this.delivered.push(message);
   }
 
-  async connect(mqttVersion: PahoVersion, cleanSession = true, will?: PahoWill): Promise<this> {
-    const options = { mqttVersion, mqttVersionExplicit: true, cleanSession } as const;
-    const willMessage = will && { willMessage: messageOf(will.topic, will.payload, 1) };
+  async connect(mqttVersion: PahoVersion, cleanSession = true): Promise<this> {
     await this.#done("connect", (callbacks) =>
-      this.#client.connect({ ...callbacks, ...options, ...willMessage }),
+      this.#client.connect({ ...callbacks, mqttVersion, mqttVersionExplicit: true, cleanSession }),
     );
     openClients.add(this);
     return this;
@@ -43,7 +36,11 @@ export class PahoClient {
   }
 
   async publish(topic: string, payload: string, qos: number, retained = false): Promise<void> {
-    this.#client.send(messageOf(topic, payload, qos, retained));
+    const message = new Paho.Message(payload);
+    message.destinationName = topic;
+    message.qos = qos;
+    message.retained = retained;
+    this.#client.send(message);
     await this.delivered.take(`delivery of ${payload}`);
   }
 
@@ -62,14 +59,6 @@ export class PahoClient {
     });
     return withDeadline(outcome, `Paho to ${what}`);
   }
-}
-
-function messageOf(topic: string, payload: string, qos: number, retained = false): Message {
-  const message = new Paho.Message(payload);
-  message.destinationName = topic;
-  message.qos = qos;
-  message.retained = retained;
-  return message;
 }
 
 /** For afterEach: all that a test left open. */

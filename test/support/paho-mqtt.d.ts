@@ -24,7 +24,7 @@ declare module "paho-mqtt" {
     readonly payloadString: string;
   }
   export class Client {
-    constructor(host: string, port: number, path: string, clientId: string);
+    constructor(url: string, clientId: string);
     onMessageArrived: (message: Message) => void;
     onMessageDelivered: (message: Message) => void;
     onConnectionLost: (failure: Failure) => void;
