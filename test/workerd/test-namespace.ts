@@ -98,6 +98,7 @@ export class TestNamespace {
     this.calls.forget();
     // The call is lost with the object, so its failure says that it has crashed.
     await Promise.all(shards.filter(hasLived).map((shard) => shard.stub.crash().catch(() => {})));
+    for (const { instruments } of shards) instruments.timers.clear();
     this.calls.forget();
     this.skip(0.001);
   }

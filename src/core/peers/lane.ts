@@ -44,6 +44,8 @@ export interface LaneParts {
 const batchLimits = { count: 500, bytes: 1024 * 1024 };
 /** A call that has not been answered by then has failed. */
 const callMs = 5_000;
+/** A shard that is heard is tried no later than this after the last failure. */
+const heardMs = 20_000;
 /** How long after something was put there an alarm looks after the outbox, should everybody have forgotten it. */
 const lookAfterMs = 30_000;
 /** Streams that begin in the same millisecond differ by the lives they belong to. */
@@ -82,6 +84,7 @@ export class Lane {
   #stream = 0;
   #sequence = 0;
   #failures = 0;
+  #failedAtMs = -Infinity;
   #retryAtMs = -Infinity;
 
   constructor(parts: LaneParts) {
@@ -151,7 +154,8 @@ export class Lane {
     if (answer.type === "refused") return this.#refused(answer, nowMs);
     if (answer.outcomes.length !== underWay.entries.length) return this.failed(stream, sequence, nowMs);
     this.#underWay = undefined;
-    this.wake();
+    this.#failures = 0;
+    this.#retryAtMs = -Infinity;
     for (const [index, entry] of underWay.entries.entries()) {
       const outcome = answer.outcomes[index] as Outcome;
       if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal);
@@ -166,15 +170,15 @@ export class Lane {
     if (underWay?.batch.stream !== stream || underWay.batch.sequence !== sequence) return;
     underWay.sentAtMs = undefined;
     this.#failures += 1;
+    this.#failedAtMs = nowMs;
     this.#parts.counters.peerFailures += 1;
     this.#retryAtMs = nowMs + this.#parts.backoff.delayMs(this.#failures);
     if (this.#failures >= failuresMax) this.#giveUp(nowMs);
   }
 
-  /** The other shard lives: there is nothing to wait for. */
-  wake(): void {
-    this.#failures = 0;
-    this.#retryAtMs = -Infinity;
+  /** The other shard calls, so it lives, though its answers may still be lost. */
+  noteHeard(): void {
+    this.#retryAtMs = Math.min(this.#retryAtMs, this.#failedAtMs + heardMs);
   }
 
   /** When {@link tick} is to be called; a timer is enough, for memory waits for it. */

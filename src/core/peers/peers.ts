@@ -152,7 +152,7 @@ export class Peers {
       return;
     }
     for (const name of ["publish", "deliver"] as const) {
-      this.#lanes.get(laneNumber(name, batch.from))?.wake();
+      this.#lanes.get(laneNumber(name, batch.from))?.noteHeard();
     }
     const key = `${batch.lane} ${batch.from}`;
     const inlet = this.#inlet(key);

@@ -235,17 +235,19 @@ describe("After five failures in a row", () => {
     expect(bench.counters.droppedPeerBusy).toBe(1);
   });
 
-  test("a call of the other shard wakes the lane, which begins a new stream", () => {
+  test("a call of the other shard brings the next try within twenty seconds, in a new stream", () => {
     bench.post("kept", "kept");
     const { stream } = sent(bench);
     bench.fail({ stream, sequence: 1 });
-    bench.advance(2_000);
-    for (let failures = 1; failures < 5; failures += 1) {
+    for (let failures = 1; failures < 12; failures += 1) {
+      bench.advance(300_000);
       bench.fail(sent(bench));
       bench.commit();
-      if (failures < 4) bench.advance(2_000);
     }
-    bench.lane.wake();
+    bench.lane.noteHeard();
+    bench.nowMs += 19_999;
+    expect(bench.lane.next(bench.nowMs)).toBeUndefined();
+    bench.nowMs += 1;
     const batch = sent(bench);
     expect(batch).toMatchObject({ items: ["kept"], sequence: 1 });
     expect(batch.stream).toBeGreaterThan(stream);
