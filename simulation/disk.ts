@@ -57,7 +57,11 @@ export class Disk {
 
   /** Batches up to that number are safe now. */
   secure(number: number): void {
-    for (let [first] = this.#batches; first !== undefined && first.number <= number; [first] = this.#batches) {
+    for (
+      let [first] = this.#batches;
+      first !== undefined && first.number <= number;
+      [first] = this.#batches
+    ) {
       this.#batches.shift();
       for (const writes of first.writes) this.#safe.commit(writes);
       if (first.alarm !== undefined) this.#safeAlarmAtMs = first.alarm.dueAtMs;

@@ -3,7 +3,7 @@
 /** Calls in one second, to all others together, above which sessions are held. */
 export const callsPerSecMax = 20;
 /** That many seconds longer, which are as many chances. */
-const lullSec = 2;
+export const lullSec = 2;
 
 /** The part of the calls that are made in sessions, by a shard whose calls come by themselves at that rate. */
 export function expectedHeldShare(callsPerSec: number): number {

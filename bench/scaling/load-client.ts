@@ -39,9 +39,9 @@ export class LoadClient implements Peer {
     this.#send({ type: "subscribe", packetIdentifier, requests });
   }
 
-  publish(topicName: string, payload: Uint8Array, qos: QoS): void {
+  publish(topicName: string, payload: Uint8Array, qos: QoS, retain = false): void {
     const identifier = qos > 0 && { packetIdentifier: this.#nextIdentifier() };
-    const message = { topicName, payload, qos, retain: false };
+    const message = { topicName, payload, qos, retain };
     this.#send({ type: "publish", message, dup: false, ...identifier });
   }
 

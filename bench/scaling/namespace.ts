@@ -3,7 +3,7 @@ import type { Call } from "../../test/core/harness.ts";
 import { Harness } from "../../test/core/harness.ts";
 
 /** As deployed; the harness itself has none. */
-const flushesPerSecMax = 20;
+export const flushesPerSecDeployed = 20;
 
 export interface Totals {
   /** Calls between shards, and the items in them. */
@@ -16,7 +16,7 @@ export interface Totals {
 }
 
 export class Namespace extends Harness {
-  constructor(shards: number, transport?: (call: Call) => void) {
+  constructor(shards: number, transport?: (call: Call) => void, flushesPerSecMax = flushesPerSecDeployed) {
     super({ shards, flushesPerSecMax, ...(transport !== undefined && { transport }) });
   }
 

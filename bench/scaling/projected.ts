@@ -2,7 +2,7 @@
 import { callsPerSecMax } from "./links.ts";
 import type { Measured } from "./measured.ts";
 import { costsOf, kilobytes } from "./measured.ts";
-import { pricesOf } from "./prices.ts";
+import { pricesOf } from "../pricing/cloudflare.ts";
 import type { Kind, Needs, Projection } from "./projection.ts";
 import { assumptions, needsOf, project, relayCost, relayDays, shardsBelow } from "./projection.ts";
 import { dollars, percent, short, table, whole } from "./table.ts";

@@ -2,8 +2,8 @@
 import { defaultLimits } from "../../src/core/limits.ts";
 import { callsPerSecOfLane } from "./joining.ts";
 import { expectedHeldShare } from "./links.ts";
-import type { Bill } from "./prices.ts";
-import { billOf } from "./prices.ts";
+import type { Bill } from "../pricing/cloudflare.ts";
+import { billOf } from "../pricing/cloudflare.ts";
 import type { Locality } from "./workload.ts";
 
 /** Nothing of this was measured on Cloudflare. */

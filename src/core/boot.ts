@@ -38,7 +38,8 @@ export class Boot {
 
   /** `surviving`: the boot of sockets that are still there, whose life this goes on with. */
   start(stored: ShardRecord | undefined, surviving: number | undefined): void {
-    this.#stored = stored;
+    // Data that came before layouts were recorded.
+    this.#stored = stored && { layout: firstLayout, ...stored };
     this.#number = surviving ?? (stored?.boot ?? 0) + 1;
   }
 
@@ -88,3 +89,5 @@ export class Boot {
     this.#changed = true;
   }
 }
+
+const firstLayout: Layout = { epoch: 1, shards: 1, topicKeyLevels: 2 };

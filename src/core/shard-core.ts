@@ -11,6 +11,7 @@ import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
 import type { Traffic } from "./figures.ts";
 import { figuresOf } from "./figures.ts";
 import type { Input } from "./input.ts";
+import { Times } from "./limits.ts";
 import { Output } from "./output.ts";
 import { MessageLog } from "./queue/message-log.ts";
 import { ReasonCode } from "./reason-code.ts";
@@ -295,6 +296,11 @@ export class ShardCore implements ShardContext {
 
   #alarm(nowMs: number): void {
     this.#wantsAlarm = false;
+    if (this.foreignLayout !== undefined) {
+      // Whose Will goes where is not known; the settings may be mended by then.
+      this.output.setAlarm(nowMs + Times.alarmHorizonMs, false);
+      return;
+    }
     this.clock.outboxDueAtMs = undefined;
     this.load(nowMs);
     this.#upkeep.run(this.#connections, nowMs);

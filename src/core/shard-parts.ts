@@ -58,8 +58,8 @@ export function assemble(foundation: Foundation): ShardParts {
     handlers: {
       handlePublishItem: (item, from, settle, nowMs) => owner.handleItem(item, from, settle, nowMs),
       handleDeliverItem: (item, from, nowMs) => deliveries.handle(item, from, nowMs),
-      handleOutcome: (item, outcome, to, settle) =>
-        owner.handleOutcome(item, outcome, to, settle, foundation.nowMs()),
+      handleOutcome: (item, outcome, to, settle, isKept) =>
+        owner.handleOutcome(item, outcome, to, settle, isKept, foundation.nowMs()),
     },
   });
   const claimBoot = (): number => boot.claim();

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config.ts";
-import { checkLayouts } from "./layout.ts";
+import { checkLayouts, recordLayouts } from "./layout.ts";
 import { replaceFile } from "./replace-file.ts";
 import { errorCode, errorMessage, StartError } from "./start-error.ts";
 
@@ -17,6 +17,8 @@ export type DataDirectory = {
   readonly objectsPath: string;
   /** Records the running workerd, so that a successor can wait for its end. */
   recordWorkerd(pid: number, configPath: string): void;
+  /** Fixes where the data is from now on, once the broker runs. */
+  recordLayouts(): void;
   release(): void;
 };
 
@@ -45,6 +47,7 @@ export async function openDataDirectory(
   }
   return {
     objectsPath,
+    recordLayouts: () => recordLayouts(root, namespaces),
     recordWorkerd: (workerdPid, configPath) =>
       writeRecord(root, { launcherPid: process.pid, workerdPid, configPath }),
     release: () => {

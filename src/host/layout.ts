@@ -28,13 +28,23 @@ const earlierRecord = z.object({ format: z.literal(1), shards: z.number() });
 export function checkLayouts(root: string, namespaces: readonly Config[]): void {
   const path = join(root, "layout.json");
   const recorded = existsSync(path) ? readLayouts(path) : {};
-  const wanted = Object.fromEntries(namespaces.map((config) => [config.namespace, layoutOf(config)]));
+  const wanted = wantedOf(namespaces);
   for (const [namespace, had] of Object.entries(recorded)) {
-    const wants = wanted[namespace];
+    const wants = Object.hasOwn(wanted, namespace) ? wanted[namespace] : undefined;
     if (wants !== undefined) compare(root, namespace, had, wants);
   }
+}
+
+/** To be called when the broker runs: what it is asked from now on is placed by these layouts. */
+export function recordLayouts(root: string, namespaces: readonly Config[]): void {
+  const path = join(root, "layout.json");
+  const recorded = existsSync(path) ? readLayouts(path) : {};
   // A namespace that the settings leave out now still has its data.
-  replaceFile(path, { format: FORMAT, namespaces: { ...recorded, ...wanted } });
+  replaceFile(path, { format: FORMAT, namespaces: { ...recorded, ...wantedOf(namespaces) } });
+}
+
+function wantedOf(namespaces: readonly Config[]): Layouts {
+  return Object.fromEntries(namespaces.map((config) => [config.namespace, layoutOf(config)]));
 }
 
 /** The setting as its user knows it. */

@@ -92,6 +92,7 @@ async function startBroker(config: HostConfig): Promise<Broker> {
   data.recordWorkerd(workerd.pid, configPath);
   const port = await workerd.listening;
   await Promise.race([healthy(address, port), endedEarly(workerd)]);
+  data.recordLayouts();
   return { workerd, controlSocketPath, objectsPath: data.objectsPath, port };
 }
 
@@ -107,7 +108,7 @@ async function openData(config: HostConfig, runDir: string): Promise<DataDirecto
   if (config.dataDir === null) {
     const objectsPath = join(runDir, "objects");
     mkdirSync(objectsPath);
-    return { objectsPath, recordWorkerd: () => {}, release: () => {} };
+    return { objectsPath, recordLayouts: () => {}, recordWorkerd: () => {}, release: () => {} };
   }
   const data = await openDataDirectory(config.dataDir, config.namespaces);
   cleanups.push(data.release);

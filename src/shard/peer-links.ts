@@ -3,10 +3,17 @@ import type { PeerSession } from "./peer-session.ts";
 
 /** Above this rate of calls, to all peers together, sessions are held, inside which calls are not billed. */
 const callsPerSecMax = 20;
-/** A held session keeps both objects awake, so they end soon after the calls have become fewer. */
+/** A held session keeps both objects awake, so all end soon after the calls have become fewer. */
 const lullMs = 2_000;
+/** And one ends that no call has used for so long. */
+const silenceMs = 10_000;
 
 type HeldSession = PeerSession & Disposable;
+
+interface Link {
+  readonly session: Promise<HeldSession>;
+  usedAtMs: number;
+}
 
 /**
  * Calls to the other shards of the namespace: each by itself, or in sessions while they are many. It is the rate of the
@@ -14,10 +21,11 @@ type HeldSession = PeerSession & Disposable;
  */
 export class PeerLinks {
   readonly #stub: (index: number) => ShardStub;
-  readonly #sessions = new Map<number, Promise<HeldSession>>();
+  readonly #links = new Map<number, Link>();
   /** Calls of the second that began then. */
   #count = 0;
   #sinceMs = 0;
+  #wasBusy = false;
   #busyUntilMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -30,53 +38,57 @@ export class PeerLinks {
     this.#noteCall(nowMs);
     // Otherwise a new stub each time: one that has failed stays broken.
     if (nowMs >= this.#busyUntilMs) return this.#stub(to).peer(bytes);
-    const session = this.#session(to);
+    const link = this.#link(to, nowMs);
     try {
-      return await (await session).peer(bytes);
+      return await (await link.session).peer(bytes);
     } catch (error) {
       // The other object may have been restarted; the next call opens another session.
-      if (this.#sessions.get(to) === session) this.#sessions.delete(to);
-      this.#end(session);
+      if (this.#links.get(to) === link) this.#links.delete(to);
+      this.#end(link);
       throw error;
     }
   }
 
+  /** Busy is who was so for a whole second and goes on: a burst is not worth waking others for. */
   #noteCall(nowMs: number): void {
-    if (nowMs - this.#sinceMs >= 1000) {
+    const sinceMs = nowMs - this.#sinceMs;
+    if (sinceMs >= 1000) {
+      this.#wasBusy = sinceMs < 2000 && this.#count > callsPerSecMax;
       this.#count = 0;
       this.#sinceMs = nowMs;
     }
     this.#count += 1;
-    if (this.#count > callsPerSecMax) this.#busyUntilMs = nowMs + lullMs;
+    if (this.#wasBusy && this.#count > callsPerSecMax) this.#busyUntilMs = nowMs + lullMs;
   }
 
-  #session(to: number): Promise<HeldSession> {
-    let session = this.#sessions.get(to);
-    if (session === undefined) {
-      session = this.#open(to);
-      this.#sessions.set(to, session);
+  #link(to: number, nowMs: number): Link {
+    let link = this.#links.get(to);
+    if (link === undefined) {
+      link = { session: this.#open(to), usedAtMs: nowMs };
+      this.#links.set(to, link);
     }
+    link.usedAtMs = nowMs;
     if (this.#timer === undefined) this.#timer = setTimeout(() => this.#look(), lullMs);
-    return session;
+    return link;
   }
 
   async #open(to: number): Promise<HeldSession> {
     return (await this.#stub(to).openSession()) as unknown as HeldSession;
   }
 
-  /** Goes on looking as long as there are many calls, then ends all sessions. */
+  /** Goes on looking as long as there are many calls. */
   #look(): void {
-    const leftMs = this.#busyUntilMs - Date.now();
-    if (leftMs > 0) {
-      this.#timer = setTimeout(() => this.#look(), leftMs);
-      return;
+    const nowMs = Date.now();
+    const isBusy = nowMs < this.#busyUntilMs;
+    for (const [to, link] of this.#links) {
+      if (isBusy && nowMs - link.usedAtMs < silenceMs) continue;
+      this.#links.delete(to);
+      this.#end(link);
     }
-    this.#timer = undefined;
-    for (const session of this.#sessions.values()) this.#end(session);
-    this.#sessions.clear();
+    this.#timer = isBusy ? setTimeout(() => this.#look(), lullMs) : undefined;
   }
 
-  #end(session: Promise<HeldSession>): void {
+  #end({ session }: Link): void {
     void session.then(
       (held) => held[Symbol.dispose](),
       () => {},

@@ -24,8 +24,8 @@ export class Shard extends DurableObject<Env> {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    const { namespace, index } = placeOf(state);
-    this.#config = configOf(env, namespace) ?? unknownNamespace(namespace);
+    const { config, index } = placeOf(state, env);
+    this.#config = config;
     this.#links = new PeerLinks((to) => shardStub(env, this.#config, to));
     if (!this.#config.core.allowsAnonymous) {
       console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
@@ -176,12 +176,15 @@ function reportLayout(foreign: Layout | undefined): void {
   console.error(`duramq: every CONNECT is refused; the data were made with ${made}`);
 }
 
-function placeOf({ id }: DurableObjectState): { namespace: string; index: number } {
+/** Which shard the object is. Throws for one that the settings no longer have: nothing of it may go anywhere. */
+function placeOf({ id }: DurableObjectState, env: Env): { config: Config; index: number } {
   const place = id.name === undefined ? undefined : parseShardName(id.name);
   if (place === undefined) throw new Error("A shard is found by its name only");
-  return place;
-}
-
-function unknownNamespace(namespace: string): never {
-  throw new Error(`There is no namespace ${namespace} in the settings`);
+  const config = configOf(env, place.namespace);
+  if (config === undefined) throw new Error(`There is no namespace ${place.namespace} in the settings`);
+  // Also where it lives is a part of what it is.
+  if (!shardStub(env, config, place.index).id.equals(id)) {
+    throw new Error(`Shard ${id.name} is not where the settings have it`);
+  }
+  return { config, index: place.index };
 }

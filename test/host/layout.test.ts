@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseCommand } from "../../src/host/config.ts";
-import { checkLayouts } from "../../src/host/layout.ts";
+import { checkLayouts, recordLayouts } from "../../src/host/layout.ts";
 
 let root = "";
 
@@ -15,7 +15,9 @@ afterEach(() => rmSync(root, { recursive: true }));
 /** As a start with these settings does. */
 function start(environment: Record<string, string> = {}): void {
   const command = parseCommand([], environment);
-  if (command.kind === "start") checkLayouts(root, command.config.namespaces);
+  if (command.kind !== "start") return;
+  checkLayouts(root, command.config.namespaces);
+  recordLayouts(root, command.config.namespaces);
 }
 
 function write(contents: string): void {

@@ -25,6 +25,7 @@ declare module "paho-mqtt" {
   }
   export class Client {
     constructor(url: string, clientId: string);
+    constructor(host: string, port: number, path: string, clientId: string);
     onMessageArrived: (message: Message) => void;
     onMessageDelivered: (message: Message) => void;
     onConnectionLost: (failure: Failure) => void;

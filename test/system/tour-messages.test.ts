@@ -101,7 +101,7 @@ describe.each([4, 5] as const)("A client of protocol version %i", (protocolVersi
       const [publisher, subscriber] = await Promise.all([connect("publisher"), connect("subscriber")]);
       const marker = unique("marker");
       await subscriber.subscribe([filter, marker], { qos: 1 });
-      await publisher.publish("$test/monitor/Clients", "hidden", { qos: 0 });
+      await publisher.publish("$test/monitor/Clients", "hidden", { qos: 1 });
       await publisher.publish(marker, "marker", { qos: 1 });
       const first = await waitUntil(async () => {
         const message = await subscriber.nextMessage();

@@ -67,11 +67,12 @@ describe.each([4, 5] as const)("Retained messages at protocol version %i", (prot
 
   test("are stored and given again at each QoS", async () => {
     const publisher = await connect("publisher");
-    const root = unique("levels");
+    // With two levels in common: what is on one shard is in order, so the last one tells that all are stored.
+    const root = `${unique("levels")}/of`;
     for (const qos of [0, 1, 2] as const) {
       await publisher.publish(`${root}/${qos}`, String(qos), { qos, retain: true });
     }
-    await publisher.publish(`${root}-barrier`, "", { qos: 1 });
+    await publisher.publish(root, "", { qos: 1 });
     const subscriber = await connect("subscriber");
     await subscriber.subscribe(`${root}/+`, { qos: 1 });
     const messages = await Promise.all([0, 1, 2].map(() => subscriber.nextMessage()));

@@ -102,7 +102,7 @@ describe("an exception in a handler", () => {
     const clean = await connectSubscriber("clean");
     const unlucky = await object.connect("unlucky", persistent);
     await object.evict();
-    await object.stub.wake();
+    await object.stub.touch();
     object.instruments.failNext = "query";
     unlucky.send(publishPacket("news", "lost", { qos: 1 }));
     await expectDismissed(unlucky);
@@ -126,7 +126,7 @@ describe("an exception in a handler", () => {
     const witness = await connectSubscriber("witness");
     await object.connect("silent", { will: will("news"), keepAliveSec: 10 });
     await object.evict();
-    await object.stub.wake();
+    await object.stub.touch();
     object.instruments.failNext = "query";
     await object.advance(30);
     expect(object.instruments.failNext).toBeUndefined();

@@ -63,49 +63,51 @@ export class Instruments {
   }
 }
 
-/** What a test does to a call: it is lost, or its answer is; one that is held, or whose answer is, never comes back. */
-export type CallFate = "delivered" | "lost" | "answer lost" | "held" | "answer held";
+/** What a test does to a call: it is lost, or its answer is, or the other shard crashes before it or after it. */
+export type CallFate = "delivered" | "lost" | "answer lost" | "crash before" | "crash after";
+
+interface Call {
+  /** Names of the objects. */
+  readonly from: string;
+  readonly to: string;
+  deliver(): Promise<Uint8Array>;
+  /** Lets the other object crash. */
+  crash(): Promise<void>;
+}
 
 /** Calls between the shards of a namespace, as those see them who call. */
 export class CallWatch {
   sent = 0;
-  underWay = 0;
   /** Decides about the call of that number, from 1. */
   fateOf: (call: number) => CallFate = () => "delivered";
-  /** Told that a call is being held. */
-  onHeld = (): void => {};
-  #lives = 0;
+  /** Told the name of an object that is about to crash. */
+  onCrash: (objectName: string) => void = () => {};
+  readonly #underWay = new Set<Call>();
 
-  /** All shards are about to crash: no call comes back. */
-  forget(): void {
-    this.#lives += 1;
-    this.underWay = 0;
-    this.fateOf = () => "delivered";
+  get underWay(): number {
+    return this.#underWay.size;
   }
 
-  async around(call: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const life = this.#lives;
+  /** The object has crashed: none of its calls comes back. */
+  forget(objectName: string): void {
+    for (const call of this.#underWay) if (call.from === objectName) this.#underWay.delete(call);
+  }
+
+  async around(call: Call): Promise<Uint8Array> {
     this.sent += 1;
-    this.underWay += 1;
+    const fate = this.fateOf(this.sent);
+    this.#underWay.add(call);
     try {
-      return await this.#meetFate(this.fateOf(this.sent), call);
+      if (fate === "delivered") return await call.deliver();
+      if (fate === "answer lost" || fate === "crash after") await call.deliver();
+      if (fate === "crash before" || fate === "crash after") {
+        this.onCrash(call.to);
+        await call.crash();
+      }
+      throw new Error("the call fails because a test says so");
     } finally {
-      if (life === this.#lives) this.underWay -= 1;
+      this.#underWay.delete(call);
     }
-  }
-
-  async #meetFate(fate: CallFate, call: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    if (fate === "held") return this.#hold();
-    if (fate === "lost") throw new Error("the call is lost because a test says so");
-    const answer = await call();
-    if (fate === "answer held") return this.#hold();
-    if (fate === "answer lost") throw new Error("the answer is lost because a test says so");
-    return answer;
-  }
-
-  #hold(): Promise<never> {
-    this.onHeld();
-    return new Promise(() => {});
   }
 }
 

@@ -186,7 +186,7 @@ describe("Shards that have nothing to do any more", () => {
     expect(namespace.shards.map(({ instruments }) => instruments.sessionsOpened)).toEqual([0, 0, 0, 0]);
     const livesBefore = namespace.shards.map(({ instruments }) => instruments.lives);
     await namespace.evict();
-    await namespace.wake();
+    await namespace.touch();
     const lives = namespace.shards.map(({ instruments }) => instruments.lives);
     expect(lives).toEqual(livesBefore.map((count) => count + 1));
   });
@@ -201,7 +201,7 @@ describe("Shards that have nothing to do any more", () => {
       for (const subscriber of subscribers) await subscriber.next("publish");
     }
     expect(count("sessionsOpened")).toEqual([1, 0, 1, 1]);
-    const calls = count("calls").map((calls, index) => calls - (callsBefore[index] ?? 0));
+    const calls = count("calls").map((number, index) => number - (callsBefore[index] ?? 0));
     expect(Math.max(...calls)).toBeLessThan(50);
     for (const index of [...subscriberShards, owner])
       expect(count("callsInSessions")[index]).toBeGreaterThan(50);

@@ -152,7 +152,7 @@ describe("An object with data of another layout", () => {
   test("comes to rest: its alarm runs and is not armed again", async () => {
     const namespace = await relaid();
     const shard = namespace.shard(self);
-    await shard.stub.wake();
+    await shard.stub.touch();
     let count = 0;
     for (; count < 10 && shard.instruments.alarmAtMs !== undefined; count += 1) await namespace.advance(3600);
     expect(count).toBeGreaterThan(0);

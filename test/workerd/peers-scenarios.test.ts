@@ -49,11 +49,13 @@ function stepsOf({ steps }: Scenario): number[] {
   return [...steps.keys()].filter((index) => steps[index]?.isSilent !== true);
 }
 
-/** How many calls the shards make in the scenario. */
-async function callsOf(scenario: Scenario): Promise<number[]> {
+/** Numbers of the calls that the shards make in the scenario, from the step on whose title begins so. */
+async function callsOf(scenario: Scenario, title = ""): Promise<number[]> {
   const run = newRun(scenario);
+  await run.runTo(scenario.steps.findIndex((step) => step.title.startsWith(title)));
+  const { sent } = run.namespace.calls;
   await run.finish();
-  return Array.from({ length: run.namespace.calls.sent }, (_, index) => index + 1);
+  return Array.from({ length: run.namespace.calls.sent - sent }, (_, index) => sent + index + 1);
 }
 
 describe("clients notice nothing when all shards, or one of them, sleep before any step", () => {
@@ -101,17 +103,21 @@ describe("nothing acknowledged is lost, nor is a QoS 2 message doubled", () => {
     },
   );
 
-  const lasting = peerScenarios.filter(({ clients }) => clients["alice"]?.isPersistent === true);
-  test.each(lasting)(
-    "when all shards crash in the middle of any call: $title",
+  const published = peerScenarios.filter(({ clients }) => clients["carol"] !== undefined);
+  test.each(published)(
+    "when a shard crashes before or after any call of a publish: $title",
     { timeout: timeoutMs },
     async (scenario) => {
-      const calls = await callsOf(scenario);
-      const cases = (["held", "answer held"] as const).flatMap((fate) =>
-        calls.map((call) => ({ call, fate })),
-      );
+      const calls = await callsOf(scenario, "alice publishes");
+      const fates = ["crash before", "crash after"] as const;
+      const cases = fates.flatMap((fate) => calls.map((call) => ({ call, fate })));
       const failures = await tryAll(cases, scenario, async (run, { call, fate }) => {
-        if (await run.runToCall(call, fate)) await crash(run);
+        const { calls: watch, shards } = run.namespace;
+        watch.fateOf = (number) => (number === call ? fate : "delivered");
+        watch.onCrash = (name) => run.loseSockets(shards.filter((shard) => shard.name === name));
+        await run.runTo(scenario.steps.length);
+        expect(run.isAutomatic).toBe(true);
+        await run.comeBack();
         await run.finish();
       });
       expect(failures).toEqual([]);

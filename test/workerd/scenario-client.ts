@@ -35,7 +35,8 @@ export class ScenarioClient {
   readonly deliveries: string[] = [];
   /** All that it got from the server, in order. */
   readonly transcript: string[] = [];
-  readonly #object: TestObject;
+  /** Where the client is at home. */
+  readonly object: TestObject;
   readonly #version: ProtocolVersion;
   readonly #unacknowledged = new Map<number, Unacknowledged>();
   /** Packet Identifiers of QoS 2 messages that it has and the server has not released. */
@@ -52,7 +53,7 @@ export class ScenarioClient {
   constructor(name: string, setup: ClientSetup, object: TestObject, version: ProtocolVersion) {
     this.name = name;
     this.setup = setup;
-    this.#object = object;
+    this.object = object;
     this.#version = version;
     this.#connect = setup.connect ?? {};
   }
@@ -80,7 +81,7 @@ export class ScenarioClient {
   /** Connects, and goes on with what was unfinished if the server has the session. */
   async #open(sessionPresent: boolean, options: Partial<ConnectPacket> = this.#connect): Promise<void> {
     this.#connect = options;
-    this.#connection = await this.#object.open(this.#version, (packet) => this.#record(packet));
+    this.#connection = await this.object.open(this.#version, (packet) => this.#record(packet));
     const { closed } = this.#connection;
     void closed.then(({ code, reason }) => this.transcript.push(`closed ${code} ${reason}`));
     const packet = this.#connectPacket();

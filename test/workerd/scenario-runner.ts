@@ -2,7 +2,6 @@ import { vi } from "vitest";
 import type { ProtocolVersion } from "../../src/core/packet.ts";
 import { ScenarioClient, type ClientSetup } from "./scenario-client.ts";
 import { expectNothing, type Step } from "./scenario-steps.ts";
-import type { CallFate } from "./instruments.ts";
 import { TestNamespace } from "./test-namespace.ts";
 
 /** How often a message may reach the user of a client, however its way was disturbed. */
@@ -32,8 +31,6 @@ export class ScenarioRun {
   readonly #clients: Map<string, ScenarioClient>;
   readonly #lost = new Set<string>();
   #isAutomatic = false;
-  /** Changes when a run is given up in the middle of a step. */
-  #attempt = 0;
   #nextIndex = 0;
 
   constructor(scenario: Scenario, version: ProtocolVersion, shardCount = 1) {
@@ -73,36 +70,14 @@ export class ScenarioRun {
   /** Runs the steps up to the one of that index. */
   async runTo(endIndex: number): Promise<void> {
     const { steps } = this.#scenario;
-    const attempt = this.#attempt;
     while (this.#nextIndex < endIndex) {
       const step = steps[this.#nextIndex] as Step;
       await this.namespace.during(step.run(this));
-      if (attempt !== this.#attempt) return;
       if (this.#isAutomatic && step.isSilent !== true) await this.settle();
       else if (step.sender !== undefined) await this.#ping([this.client(step.sender)]);
-      if (attempt !== this.#attempt) return;
       this.#nextIndex += 1;
     }
     await this.settle();
-  }
-
-  /**
-   * Runs until the call of that number between shards is under way, and holds it there for good: only a crash can
-   * follow, after which the next step is to be run. False when there are not so many calls.
-   */
-  async runToCall(call: number, fate: CallFate & ("held" | "answer held")): Promise<boolean> {
-    const { calls } = this.namespace;
-    const isHeld = new Promise<true>((resolve) => (calls.onHeld = () => resolve(true)));
-    calls.fateOf = (number) => (number === call ? fate : "delivered");
-    const hasEnded = this.runTo(this.#scenario.steps.length).then(() => false);
-    // The step in hand waits for what will not come.
-    hasEnded.catch(() => {});
-    const wasHeld = await Promise.race([isHeld, hasEnded]);
-    if (wasHeld) {
-      this.#attempt += 1;
-      this.#nextIndex += 1;
-    }
-    return wasHeld;
   }
 
   /** Runs the other steps, and checks what came of them all. */
@@ -122,11 +97,11 @@ export class ScenarioRun {
     return !this.namespace.isAwake;
   }
 
-  /** All connections are about to go; from then on the clients act by themselves. */
-  loseSockets(): void {
+  /** All connections to these shards are about to go; from then on the clients act by themselves. */
+  loseSockets(shards = this.namespace.shards): void {
     this.#isAutomatic = true;
     for (const [name, client] of this.#clients) {
-      if (!client.isConnected) continue;
+      if (!client.isConnected || !shards.includes(client.object)) continue;
       client.lose();
       this.#lost.add(name);
     }
@@ -155,11 +130,10 @@ export class ScenarioRun {
   async settle(): Promise<void> {
     const clients = [...this.#clients.values()];
     // What one client sent in a round may have reached another one only after its answer in that round.
-    const attempt = this.#attempt;
-    for (let quietRounds = 0; quietRounds < 2 && attempt === this.#attempt;) {
+    for (let quietRounds = 0; quietRounds < 2;) {
       await this.#ping(clients);
       quietRounds += 1;
-      if (!this.#isAutomatic || attempt !== this.#attempt) continue;
+      if (!this.#isAutomatic) continue;
       for (const client of clients) if (await client.takeAll()) quietRounds = 0;
     }
   }

@@ -45,7 +45,7 @@ describe("nothing acknowledged is lost when the object is evicted with its socke
       run.loseSockets();
       await run.namespace.evict("lost");
       // The alarm of the new life comes before the clients: after them in the runs with an abort.
-      await run.namespace.wake();
+      await run.namespace.touch();
       await run.namespace.advance(0);
       await run.comeBack();
       await run.finish();

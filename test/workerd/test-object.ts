@@ -54,7 +54,7 @@ export class TestObject {
 
   /** Evicts the object; its sockets stay, as in a hibernation, or go, as in a reset. */
   async evict(sockets: "kept" | "lost" = "kept"): Promise<void> {
-    await this.stub.wake();
+    await this.stub.touch();
     await evictDurableObject(this.stub, { webSockets: sockets === "kept" ? "hibernate" : "close" });
   }
 

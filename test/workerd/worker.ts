@@ -1,7 +1,6 @@
 /** The Worker under test: the broker's own, with a Durable Object class whose clock and storage tests can reach. */
 import { app } from "../../src/edge/app.ts";
 import type { Env } from "../../src/env.ts";
-import type { ShardStub } from "../../src/shard-address.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { PeerSession } from "../../src/shard/peer-session.ts";
 import { type Instruments, instrumentsOf, settingsOf, tellTime, callWatchOf } from "./instruments.ts";
@@ -47,6 +46,9 @@ export class TestShard extends Shard {
 
   /** A crash of this object alone. */
   crash(): void {
+    const { name = "" } = this.ctx.id;
+    this.#instruments.timers.clear();
+    callWatchOf(namespaceOf(name)).forget(name);
     this.ctx.abort("the test says so");
   }
 
@@ -60,33 +62,41 @@ export class TestShard extends Shard {
     callback();
   }
 
-  /** Does nothing but wake the object. */
-  wake(): void {}
+  /** Does nothing but construct the object if it is not there. */
+  touch(): void {}
 }
 
 /** The environment as it would be with the test's namespace in it, and with its calls watched. */
 function environmentOf({ id }: DurableObjectState, env: Env): Env {
-  const [namespace = ""] = (id.name ?? "").split("/");
+  const namespace = namespaceOf(id.name ?? "");
   const NAMESPACES = JSON.stringify({ [namespace]: settingsOf(namespace) });
   const SHARD = {
-    getByName: (...address: Parameters<Env["SHARD"]["getByName"]>) =>
-      watchStub(env.SHARD.getByName(...address), namespace),
+    getByName: (...address: Parameters<Env["SHARD"]["getByName"]>) => {
+      const stub = env.SHARD.getByName(...address) as DurableObjectStub<TestShard>;
+      return watchStub(stub, id.name ?? "", address[0]);
+    },
   };
   return { ...env, NAMESPACES, SHARD } as unknown as Env;
 }
 
-function watchStub(stub: ShardStub, namespace: string) {
-  const watch = callWatchOf(namespace);
+function watchStub(stub: DurableObjectStub<TestShard>, from: string, to: string) {
+  const watch = callWatchOf(namespaceOf(to));
+  const around = (deliver: () => Promise<Uint8Array>): Promise<Uint8Array> =>
+    watch.around({ from, to, deliver, crash: () => stub.crash() });
   return {
-    peer: (bytes: Uint8Array) => watch.around(() => stub.peer(bytes)),
+    peer: (bytes: Uint8Array) => around(() => stub.peer(bytes)),
     openSession: async () => {
       const session = await stub.openSession();
       return {
-        peer: (bytes: Uint8Array) => watch.around(() => session.peer(bytes)),
+        peer: (bytes: Uint8Array) => around(() => session.peer(bytes)),
         [Symbol.dispose]: () => session[Symbol.dispose](),
       };
     },
   };
+}
+
+function namespaceOf(objectName: string): string {
+  return objectName.split("/")[0] ?? "";
 }
 
 /** Puts a counting method in front of the one that the object is about to use. */

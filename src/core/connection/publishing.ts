@@ -166,9 +166,12 @@ function receiveQos2(
   const noteChanged = (): void => {
     if (session.isPersistent && !session.isOver) context.log.noteChanged(session);
   };
+  const { incarnation } = session;
   let isPending = false;
   const settleQos2: Settle = (outcome) => {
-    if (isFailure(outcome.reasonCode)) session.receivedQos2.delete(packetIdentifier);
+    // Another connection may have released the identifier, and used it again.
+    const isSame = session.incarnation === incarnation;
+    if (isFailure(outcome.reasonCode) && isSame) session.receivedQos2.delete(packetIdentifier);
     // What is pending is written already, as it stays unless the message is refused.
     if (isPending === isFailure(outcome.reasonCode)) noteChanged();
     settle(outcome);

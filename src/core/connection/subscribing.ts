@@ -76,7 +76,8 @@ function replayAll(
   for (const { replay, retaining } of grants) {
     if (replay === undefined || connection.isClosed) continue;
     const begin = (): void => {
-      if (session.connection !== connection) return;
+      // The client may have gone, or unsubscribed.
+      if (session.connection !== connection || !session.subscriptions.has(replay.topicFilter)) return;
       context.replaying.begin(session, replay, retaining, context.nowMs);
     };
     // The figures of all shards are asked for first.
@@ -100,6 +101,7 @@ export function handleUnsubscribe(
   const grants = packet.topicFilters.map((topicFilter): Grant => {
     if (isInUse) return refused(context, identifierInUse);
     const existed = context.sessions.unsubscribe(session, topicFilter, nowMs);
+    context.replaying.forget(session, topicFilter);
     return { reasonCode: existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted };
   });
   connection.subscribeAcks.settle(place, () =>
@@ -226,7 +228,9 @@ function crowdRefusalOf(
   if (subscriptions.size + pendingSubscriptions.size >= subscriptionsPerSessionMax) {
     return { reasonCode, reasonString: `A session has at most ${subscriptionsPerSessionMax} subscriptions` };
   }
-  if (subscriptionsBytes + utf8BytesMax(topicFilter) > subscriptionBytesPerSessionMax) {
+  let pendingBytes = 0;
+  for (const pending of pendingSubscriptions.keys()) pendingBytes += utf8BytesMax(pending);
+  if (subscriptionsBytes + pendingBytes + utf8BytesMax(topicFilter) > subscriptionBytesPerSessionMax) {
     const reasonString = `The Topic Filters of a session have at most ${subscriptionBytesPerSessionMax} bytes`;
     return { reasonCode, reasonString };
   }

@@ -1,5 +1,6 @@
 import type { Counters } from "../counters.ts";
 import type { QueueLimits } from "../limits.ts";
+import { sizeOf } from "../publication.ts";
 import { ReasonCode } from "../reason-code.ts";
 import { Backoff } from "./backoff.ts";
 import type { Batch, BatchAnswer, DurableItem, LaneName, Origin, Outcome, PeerItem } from "./message.ts";
@@ -37,8 +38,17 @@ export interface LaneParts {
   /** How long anybody waits for an answer before the outbox takes over. */
   readonly patienceMs: number;
   readonly backoff: Backoff;
-  /** Takes every outcome, also of an item that was read from the outbox after a reset, and passes it on. */
-  readonly onOutcome: (item: PeerItem, outcome: Outcome, to: number, settle: Settle | undefined) => void;
+  /**
+   * Takes every outcome, also of an item that was read from the outbox after a reset, and passes it on. `isKept`: the
+   * item was in the outbox, which lets go of it now.
+   */
+  readonly onOutcome: (
+    item: PeerItem,
+    outcome: Outcome,
+    to: number,
+    settle: Settle | undefined,
+    isKept: boolean,
+  ) => void;
 }
 
 const batchLimits = { count: 500, bytes: 1024 * 1024 };
@@ -74,6 +84,8 @@ export class Lane {
   readonly #parts: LaneParts;
   #waiting: Entry[] = [];
   #waitingBytes = 0;
+  /** Items among them that somebody waits for. */
+  #awaitedCount = 0;
   #underWay:
     | { readonly batch: BatchHead; readonly entries: Entry[]; sentAtMs: number | undefined }
     | undefined;
@@ -105,14 +117,17 @@ export class Lane {
       this.#keep(item as DurableItem, settle, nowMs);
       return;
     }
-    if (isFull || (fate === "dropped" && this.#isAsleep)) {
+    // Now and then a message that may be lost tries whether the other shard is back.
+    const triesAtMs = Math.min(this.#retryAtMs, this.#failedAtMs + heardMs);
+    const isLost = fate === "dropped" && this.#isAsleep && nowMs < triesAtMs;
+    if (isFull || isLost) {
       this.#lose(fate, settle);
       return;
     }
     // Somebody asks: the other shard is tried again before its time.
     if (fate === "failed") this.#retryAtMs = Math.min(this.#retryAtMs, nowMs + soonMs);
-    this.#waiting.push({ item, fate, settle, sizeBytes, sinceMs: nowMs, ordinal: undefined });
-    this.#waitingBytes += sizeBytes;
+    else if (fate === "dropped") this.noteHeard();
+    this.#wait({ item, fate, settle, sizeBytes, sinceMs: nowMs, ordinal: undefined });
   }
 
   /** An item that is written before it is sent. */
@@ -158,8 +173,9 @@ export class Lane {
     this.#retryAtMs = -Infinity;
     for (const [index, entry] of underWay.entries.entries()) {
       const outcome = answer.outcomes[index] as Outcome;
-      if (entry.ordinal !== undefined) this.#parts.outbox.done(entry.ordinal);
-      this.#parts.onOutcome(madeOf(entry), outcome, this.#parts.to, entry.settle);
+      const { ordinal, settle } = entry;
+      if (ordinal !== undefined) this.#parts.outbox.done(ordinal);
+      this.#parts.onOutcome(madeOf(entry), outcome, this.#parts.to, settle, ordinal !== undefined);
     }
     if (this.#parts.outbox.isEmpty) this.#isSpilled = false;
   }
@@ -209,6 +225,20 @@ export class Lane {
     if (this.#patienceEndsAtMs() <= nowMs) this.#spill();
   }
 
+  #wait(entry: Entry): void {
+    this.#waiting.push(entry);
+    this.#waitingBytes += entry.sizeBytes;
+    if (isAwaited(entry)) this.#awaitedCount += 1;
+  }
+
+  #takeWaiting(): Entry[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#awaitedCount = 0;
+    return waiting;
+  }
+
   #isFull(sizeBytes: number): boolean {
     const { messagesMax, bytesMax } = this.#parts.memory;
     return this.#waiting.length >= messagesMax || this.#waitingBytes + sizeBytes > bytesMax;
@@ -237,15 +267,7 @@ export class Lane {
       entries.push({ item: numbered, fate: "kept", settle: settler?.settle, sizeBytes, sinceMs, ordinal });
       leftBytes -= sizeBytes;
     }
-    let count = 0;
-    for (const { sizeBytes } of this.#waiting) {
-      const isOver = entries.length + count >= batchLimits.count || sizeBytes > leftBytes;
-      if (isOver && entries.length + count > 0) break;
-      leftBytes -= sizeBytes;
-      this.#waitingBytes -= sizeBytes;
-      count += 1;
-    }
-    entries.push(...this.#waiting.splice(0, count));
+    this.#loadWaiting(entries, leftBytes);
     if (entries.length === 0) return;
     if (this.#stream === 0) this.#begin(nowMs);
     this.#sequence += 1;
@@ -253,6 +275,27 @@ export class Lane {
     const items = entries.map((entry) => madeOf(entry));
     const batch = { lane, to, stream: this.#stream, sequence: this.#sequence, items };
     this.#underWay = { batch, entries, sentAtMs: undefined };
+  }
+
+  #loadWaiting(entries: Entry[], bytes: number): void {
+    const isOutboxLeft = this.#parts.outbox.count > entries.length;
+    let leftBytes = bytes;
+    let count = 0;
+    for (const entry of this.#waiting) {
+      // What tells of the present must not go before what led to it.
+      if (typeof entry.item === "function" && isOutboxLeft) break;
+      const made = typeof entry.item === "function" ? entry.item() : entry.item;
+      const sizeBytes = Math.max(entry.sizeBytes, sizeOfItem(made));
+      const isOver = entries.length >= batchLimits.count || sizeBytes > leftBytes;
+      if (isOver && entries.length > 0) break;
+      entry.item = made;
+      entries.push(entry);
+      leftBytes -= sizeBytes;
+      this.#waitingBytes -= entry.sizeBytes;
+      if (isAwaited(entry)) this.#awaitedCount -= 1;
+      count += 1;
+    }
+    this.#waiting.splice(0, count);
   }
 
   /** A new stream: what the receiver knows of an earlier one does not hold for it. */
@@ -276,7 +319,8 @@ export class Lane {
   }
 
   #patienceEndsAtMs(): number {
-    let sinceMs = this.#waiting.find(isAwaited)?.sinceMs ?? Infinity;
+    const isAnyAwaited = this.#awaitedCount > 0;
+    let sinceMs = (isAnyAwaited ? this.#waiting.find(isAwaited)?.sinceMs : undefined) ?? Infinity;
     for (const entry of this.#underWay?.entries ?? []) {
       if (isAwaited(entry)) sinceMs = Math.min(sinceMs, entry.sinceMs);
     }
@@ -287,16 +331,9 @@ export class Lane {
   /** Nobody waits any longer: what is to be kept is in the outbox from now on, and its sender may go on. */
   #spill(): void {
     for (const entry of this.#underWay?.entries ?? []) if (entry.fate === "kept") this.#spillEntry(entry);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    for (const entry of waiting) {
-      if (entry.fate === "kept") {
-        this.#spillEntry(entry);
-      } else {
-        this.#waiting.push(entry);
-        this.#waitingBytes += entry.sizeBytes;
-      }
+    for (const entry of this.#takeWaiting()) {
+      if (entry.fate === "kept") this.#spillEntry(entry);
+      else this.#wait(entry);
     }
     const settlers = [...this.#settlers.values()];
     this.#settlers.clear();
@@ -315,10 +352,8 @@ export class Lane {
   #giveUp(nowMs: number): void {
     this.#spill();
     this.#isSpilled = true;
-    const lost = [...(this.#underWay?.entries ?? []), ...this.#waiting];
+    const lost = [...(this.#underWay?.entries ?? []), ...this.#takeWaiting()];
     this.#underWay = undefined;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
     this.#begin(nowMs);
     for (const { fate, settle } of lost) {
       if (fate === "dropped") this.#parts.counters.droppedPeerBusy += 1;
@@ -329,6 +364,11 @@ export class Lane {
 
 /** A batch without what every batch of the shard has. */
 export type BatchHead = Pick<Batch, "lane" | "to" | "stream" | "sequence" | "items">;
+
+function sizeOfItem(item: PeerItem): number {
+  if (item.type !== "retained") return 0;
+  return item.publications.reduce((sum, publication) => sum + sizeOf(publication), 0);
+}
 
 /** From now on the item is what it is, also when it is sent again. */
 function madeOf(entry: Entry): PeerItem {

@@ -25,7 +25,7 @@ export class Outbox implements LogSession {
   #nextOrdinal = 1;
   /** Items up to this one are done. */
   #doneThrough = 0;
-  /** Items that are not done, in order, and where they lie; undefined while they are not written. */
+  /** Items that are not done, and where they lie; undefined while they are not written. */
   readonly #pending = new Map<number, { segment: Segment | undefined; readonly sizeBytes: number }>();
   #pendingBytes = 0;
   /** Done before they were written. */
@@ -67,12 +67,10 @@ export class Outbox implements LogSession {
 
   /** The first items, of those that are written. */
   read(limits: { readonly count: number; readonly bytes: number }): OutboxItem[] {
-    for (const ordinal of this.#doneEarly) {
-      if (this.#pending.get(ordinal)?.segment !== undefined) this.done(ordinal);
-    }
-    const [first] = this.#pending;
-    if (first?.[1].segment === undefined) return [];
-    const [ordinal, { segment }] = first;
+    for (const ordinal of this.#doneEarly) this.#release(ordinal);
+    const ordinal = this.#doneThrough + 1;
+    const segment = this.#pending.get(ordinal)?.segment;
+    if (segment === undefined) return [];
     const range = { after: ordinal - 1, through: this.#nextOrdinal - 1 };
     return this.#log.read(this, range, segment.seq, limits).messages.map(({ publication, target }) => {
       assert(target.letter !== undefined, "what lies in an outbox has a letter");
@@ -83,18 +81,10 @@ export class Outbox implements LogSession {
 
   /** Written at once: after a sleep the item would go out again, to everybody who has subscribed since. */
   done(ordinal: number): void {
-    const entry = this.#pending.get(ordinal);
-    if (entry === undefined) return;
-    if (entry.segment === undefined) {
-      this.#doneEarly.add(ordinal);
-      return;
-    }
-    this.#doneEarly.delete(ordinal);
-    this.#pending.delete(ordinal);
-    this.#pendingBytes -= entry.sizeBytes;
-    this.#log.release(entry.segment);
-    const [first] = this.#pending.keys();
-    this.#doneThrough = (first ?? this.#nextOrdinal) - 1;
+    if (!this.#pending.has(ordinal)) return;
+    this.#doneEarly.add(ordinal);
+    this.#release(ordinal);
+    this.#passDone();
     this.#log.noteChanged(this);
   }
 
@@ -105,6 +95,7 @@ export class Outbox implements LogSession {
 
   endRestoring(): void {
     this.#isRestoring = false;
+    this.#passDone();
   }
 
   restoreState({ nextOrdinal, sentThrough }: DeliveryState): void {
@@ -119,6 +110,26 @@ export class Outbox implements LogSession {
       inflight: [],
       receivedQos2: [],
     };
+  }
+
+  #passDone(): void {
+    while (this.#doneThrough < this.#nextOrdinal - 1 && this.#isDone(this.#doneThrough + 1)) {
+      this.#doneThrough += 1;
+    }
+  }
+
+  #isDone(ordinal: number): boolean {
+    return !this.#pending.has(ordinal) || this.#doneEarly.has(ordinal);
+  }
+
+  /** What is not written yet has its place in the log when it is. */
+  #release(ordinal: number): void {
+    const entry = this.#pending.get(ordinal);
+    if (entry?.segment === undefined) return;
+    this.#doneEarly.delete(ordinal);
+    this.#pending.delete(ordinal);
+    this.#pendingBytes -= entry.sizeBytes;
+    this.#log.release(entry.segment);
   }
 
   isPending(ordinal: number): boolean {

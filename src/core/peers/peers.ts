@@ -92,10 +92,6 @@ export class Peers {
     return this.#itemInHand;
   }
 
-  get isIdle(): boolean {
-    return this.#active.size === 0 && this.#openCalls.size === 0;
-  }
-
   /** Items in all outboxes. */
   get keptCount(): number {
     let count = 0;
@@ -291,7 +287,8 @@ export class Peers {
       memory: limits.lane,
       patienceMs: name === "publish" ? Times.publishPatienceMs : Times.deliverPatienceMs,
       backoff: this.#backoff,
-      onOutcome: (item, outcome, from, settle) => handlers.handleOutcome(item, outcome, from, settle),
+      onOutcome: (item, outcome, from, settle, isKept) =>
+        handlers.handleOutcome(item, outcome, from, settle, isKept),
     });
   }
 

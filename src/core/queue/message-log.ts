@@ -243,7 +243,7 @@ export class MessageLog {
       }
       sizeBytes += itemBytes;
     };
-    this.#moveStates();
+    if (this.#unwritten.length + this.#unwrittenStates.size > 0) this.#moveStates();
     for (const message of this.#unwritten) {
       reserve(sizeOf(message.publication) + message.targetsBytes);
       messages.push(message);
@@ -308,6 +308,7 @@ export class MessageLog {
       this.#dropState(session);
       this.#holdState(session, segment);
     }
+    if (messages.length === 0 && states.length <= movedStatesMax / 2) this.#stateOnly.add(segment);
     const record: SegmentRecord = {
       slot: segment.slot,
       seq: segment.seq,
@@ -330,7 +331,7 @@ export class MessageLog {
   #moveStates(): void {
     let count = 0;
     for (const segment of this.#stateOnly) {
-      if (count >= movedStatesMax) return;
+      if (count + segment.holders.size > movedStatesMax) return;
       for (const session of segment.holders) this.#unwrittenStates.add(session);
       count += segment.holders.size;
     }

@@ -1,4 +1,3 @@
-import type { Connection } from "../connection/connection.ts";
 import { Times } from "../limits.ts";
 import type { DeliverItem } from "../peers/message.ts";
 import type { Publication } from "../publication.ts";
@@ -27,8 +26,10 @@ interface PeerReplay {
   readonly owner: number;
   /** The last Topic Name that has come. */
   after: string | undefined;
-  /** When the page was asked for that is awaited. */
-  askedAtMs: number | undefined;
+  /** When the page is asked for again that is awaited. */
+  askAgainAtMs: number | undefined;
+  /** How often it has been asked for. */
+  askCount: number;
 }
 
 type RetainedPage = DeliverItem & { readonly type: "retained" };
@@ -37,6 +38,8 @@ type RetainedPage = DeliverItem & { readonly type: "retained" };
 const stepCount = 500;
 /** How soon a full socket is looked at again. */
 const retryMs = 10;
+/** A page is asked for so often, with longer and longer pauses. */
+const asksMax = 5;
 /** Replays stop at this many messages that wait for the client's acknowledgements. */
 const waitingMax = 100;
 
@@ -62,14 +65,12 @@ export class Replaying {
       delayMs = Math.min(delayMs ?? Infinity, ms);
     };
     for (const session of this.#sessions) {
-      const { connection, outbound, replays } = session;
-      const [replay] = replays;
-      if (replay === undefined || !isWanted(session)) continue;
-      if (replay.type === "peer" && replay.askedAtMs !== undefined) {
-        wait(Math.max(0, replay.askedAtMs + Times.replayPatienceMs - nowMs));
-      } else if (!outbound.isVolatile || outbound.waitingCount < waitingMax) {
-        wait(connection !== undefined && this.#delivering.isFull(connection) ? retryMs : 0);
-      }
+      const [replay] = session.replays;
+      if (replay === undefined || !isWanted(session)) this.#drop(session);
+      else if (this.#isFull(session)) wait(retryMs);
+      else if (this.#awaitsAcks(session)) continue;
+      else if (replay.type === "own") wait(0);
+      else wait(Math.max(0, (replay.askAgainAtMs ?? nowMs) - nowMs));
     }
     return delayMs;
   }
@@ -86,17 +87,24 @@ export class Replaying {
   ): void {
     // A subscription made anew starts its replay anew.
     const { topicFilter } = subscription;
-    const others = session.replays.filter((replay) => replay.subscription.topicFilter !== topicFilter);
+    this.forget(session, topicFilter);
     const owners = retaining ?? this.#owners.othersOf(topicFilter);
     const replays = owners.map((owner): Replay => this.#newPeerReplay(subscription, owner, nowMs));
     const isLogged = session.isPersistent && subscription.maximumQos > 0;
     const topicNames = isLogged ? this.#logRetained(session, subscription, nowMs) : undefined;
     if (topicNames?.length !== 0) replays.push({ type: "own", subscription, topicNames, position: 0 });
-    this.#forgetPages(session);
-    session.replays.splice(0, session.replays.length, ...others, ...replays);
+    session.replays.push(...replays);
     if (session.replays.length === 0) return;
     this.#sessions.add(session);
     this.#step(session, nowMs);
+  }
+
+  /** Nothing more is to come for that Topic Filter ([MQTT-3.10.4-2]). */
+  forget(session: Session, topicFilter: string): void {
+    const replays = session.replays.splice(0);
+    const isSame = (replay: Replay): boolean => replay.subscription.topicFilter === topicFilter;
+    this.#forgetPages(replays.filter(isSame));
+    session.replays.push(...replays.filter((replay) => !isSame(replay)));
   }
 
   /** The session's messages go to the log from now on, retained ones of this shard that are still to come included. */
@@ -123,7 +131,7 @@ export class Replaying {
     const lasting = session.replays.filter(
       ({ type, subscription }) => type === "peer" && session.isPersistent && subscription.maximumQos > 0,
     );
-    if (lasting.length === 0) this.#forgetPages(session);
+    this.#forgetPages(session.replays.filter((replay) => !lasting.includes(replay)));
     session.replays.splice(0, session.replays.length, ...lasting);
     if (lasting.length === 0) this.#sessions.delete(session);
   }
@@ -139,24 +147,22 @@ export class Replaying {
     if (replay.replayId !== replayId || replay.after !== since) return;
     for (const publication of publications) this.#deliver(session, replay.subscription, publication, nowMs);
     replay.after = after;
-    replay.askedAtMs = undefined;
+    replay.askAgainAtMs = undefined;
+    replay.askCount = 0;
     if (after === undefined) this.#endPages(session, replayId);
     this.#step(session, nowMs);
   }
 
   #step(session: Session, nowMs: number): void {
-    const { connection, replays } = session;
-    if (!isWanted(session)) {
-      this.#forgetPages(session);
-      replays.length = 0;
-    }
+    const { replays } = session;
+    if (!isWanted(session)) this.#drop(session);
     for (let count = 0; count < stepCount; count += 1) {
       const replay = replays[0];
       if (replay === undefined) {
         this.#sessions.delete(session);
         return;
       }
-      if (this.#mustPause(session, connection)) return;
+      if (this.#isFull(session) || this.#awaitsAcks(session)) return;
       if (replay.type === "peer") {
         this.#askForPage(session, replay, nowMs);
         return;
@@ -184,13 +190,27 @@ export class Replaying {
     // By the clock: a page that was asked for before a reset is not taken for one of these.
     const replayId = Math.max(this.#lastReplayId + 1, nowMs);
     this.#lastReplayId = replayId;
-    return { type: "peer", subscription, replayId, owner, after: undefined, askedAtMs: undefined };
+    return {
+      type: "peer",
+      subscription,
+      replayId,
+      owner,
+      after: undefined,
+      askAgainAtMs: undefined,
+      askCount: 0,
+    };
   }
 
   #askForPage(session: Session, replay: PeerReplay, nowMs: number): void {
-    const { askedAtMs, owner, replayId, subscription, after } = replay;
-    if (askedAtMs !== undefined && nowMs - askedAtMs < Times.replayPatienceMs) return;
-    replay.askedAtMs = nowMs;
+    const { askAgainAtMs, askCount, owner, replayId, subscription, after } = replay;
+    if (askAgainAtMs !== undefined && nowMs < askAgainAtMs) return;
+    if (askCount >= asksMax) {
+      // Nobody is kept awake for an owner that does not answer.
+      this.#endPages(session, replayId);
+      return;
+    }
+    replay.askAgainAtMs = nowMs + Times.replayPatienceMs * 2 ** askCount;
+    replay.askCount += 1;
     this.#awaitsPage.set(replayId, session);
     const onNothing = (): void => {
       if (this.#awaitsPage.get(replayId) !== session) return;
@@ -206,9 +226,8 @@ export class Replaying {
     if (replay?.type === "peer" && replay.replayId === replayId) session.replays.shift();
   }
 
-  #forgetPages(session: Session): void {
-    for (const replay of session.replays)
-      if (replay.type === "peer") this.#awaitsPage.delete(replay.replayId);
+  #forgetPages(replays: readonly Replay[]): void {
+    for (const replay of replays) if (replay.type === "peer") this.#awaitsPage.delete(replay.replayId);
   }
 
   /** Queues the QoS 1 and 2 ones of this shard; returns the topics of the others. */
@@ -222,10 +241,18 @@ export class Replaying {
     });
   }
 
-  #mustPause(session: Session, connection: Connection | undefined): boolean {
-    const { isVolatile, waitingCount } = session.outbound;
-    if (isVolatile && waitingCount >= waitingMax) return true;
+  #drop(session: Session): void {
+    this.#forgetPages(session.replays);
+    session.replays.length = 0;
+    this.#sessions.delete(session);
+  }
+
+  #isFull({ connection }: Session): boolean {
     return connection !== undefined && this.#delivering.isFull(connection);
+  }
+
+  #awaitsAcks({ outbound }: Session): boolean {
+    return outbound.isVolatile && outbound.waitingCount >= waitingMax;
   }
 
   #deliver(

@@ -148,8 +148,8 @@ export class Sessions implements Subscribers {
     if (!isFirst && members !== undefined) routes.updateMembers(topicFilter, members, nowMs);
     const note: SettleRoute = (outcome, retaining) => {
       const isWanted = session.pendingSubscriptions.get(topicFilter) === subscription;
-      if (isWanted && isFailure(outcome.reasonCode)) {
-        this.#dropPending(session, topicFilter, nowMs);
+      if (isFailure(outcome.reasonCode)) {
+        if (isWanted) this.#dropPending(session, topicFilter, nowMs);
         settle({ isNew: true, refusal: outcome });
         return;
       }

@@ -91,6 +91,8 @@ export class SubscriberRoutes {
     this.#pending.set(filter, opened);
     for (const owner of owners) {
       const item = { type: "addRoute", filter, version, ...(members !== undefined && { members }) } as const;
+      // An owner before it may have refused at once.
+      if (this.#pending.get(filter) !== opened) return;
       const note: Settle = (outcome) => this.#note(filter, opened, owner, outcome);
       this.#peers.lane("publish", owner).post(item, "failed", note, routeBytes + utf8BytesMax(filter), nowMs);
     }

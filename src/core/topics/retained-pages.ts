@@ -9,7 +9,7 @@ export interface RetainedPage {
 }
 
 /** A page is full when it has this much, or {@link pageCount} messages. */
-export const pageBytesMax = 256 * 1024;
+const pageBytesMax = 256 * 1024;
 const pageCount = 100;
 /** Replays whose Topic Names are remembered between their pages. */
 const rememberedMax = 16;

@@ -72,7 +72,7 @@ export class Retained {
   }
 
   hasMatching(topicFilter: string): boolean {
-    return this.matchingNames(topicFilter).length > 0;
+    return this.#index().hasNames(topicFilter);
   }
 
   /** The topic's retained message; an expired one is removed instead ([MQTT-3.3.2-5]). */

@@ -2,6 +2,7 @@ import type { Members, RouteVersion } from "../peers/message.ts";
 import { isNewer } from "../peers/message.ts";
 import type { RouteWrite, ShardStorage } from "../storage-port.ts";
 import { parseSharedFilter } from "../topic.ts";
+import { isServerFilter } from "./server-topics.ts";
 import { TopicTree } from "./topic-tree.ts";
 
 export interface Route {
@@ -36,6 +37,8 @@ export class Routes {
   readonly #storage: ShardStorage;
   #tree: TopicTree<Routed> | undefined;
   #unwritten = new Map<string, RouteWrite>();
+  /** Routes for topics of the server. */
+  #serverCount = 0;
 
   constructor(storage: ShardStorage) {
     this.#storage = storage;
@@ -47,11 +50,8 @@ export class Routes {
 
   /** There are routes for topics of the server. */
   get hasServerFilters(): boolean {
-    let isFound = false;
-    this.#loaded().matchNames("$SYS/#", () => {
-      isFound = true;
-    });
-    return isFound;
+    this.#loaded();
+    return this.#serverCount > 0;
   }
 
   match(topicName: string): RoutedTo {
@@ -88,6 +88,7 @@ export class Routes {
     const routes = this.#routesFor(filter);
     const known = routes.get(shard);
     if (known !== undefined && !isNewer(version, known.version)) return;
+    if (known === undefined && isServerFilter(filter)) this.#serverCount += 1;
     routes.set(shard, { filter, version, members: members && { members, atMs: nowMs } });
     this.#write(filter, shard, version);
   }
@@ -96,6 +97,7 @@ export class Routes {
   remove(filter: string, shard: number, through: RouteVersion): void {
     const known = this.#routesOf(filter)?.get(shard);
     if (known === undefined || isNewer(known.version, through)) return;
+    if (isServerFilter(filter)) this.#serverCount -= 1;
     this.#delete(filter, shard);
     this.#write(filter, shard, undefined);
   }
@@ -171,6 +173,7 @@ export class Routes {
     if (this.#tree === undefined) {
       this.#tree = new TopicTree();
       for (const { filter, shard, version } of this.#storage.readRoutes()) {
+        if (isServerFilter(filter)) this.#serverCount += 1;
         this.#routesFor(filter).set(shard, { filter, version, members: undefined });
       }
     }

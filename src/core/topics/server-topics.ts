@@ -5,6 +5,8 @@ import { TopicTree } from "./topic-tree.ts";
 export type ServerFigures = Readonly<Record<string, string | number>>;
 
 const prefix = "$SYS/broker/";
+/** Figures of other shards are good for so long: each subscription would ask all of them. */
+const freshMs = 4_000;
 
 /**
  * The topics of the server itself. Their messages are made when somebody wants them: at a subscription as if they
@@ -15,6 +17,7 @@ export class ServerTopics {
   #names: TopicTree<string> | undefined;
   /** Of the other shards, as last heard. */
   #others: readonly ServerFigures[] = [];
+  #othersAtMs = -Infinity;
   /** The figures of one moment, for all the topics that are read at it. */
   #latest: { readonly atMs: number; readonly figures: ServerFigures } | undefined;
 
@@ -49,8 +52,14 @@ export class ServerTopics {
     return this.#read(nowMs);
   }
 
-  noteOthers(figures: readonly ServerFigures[]): void {
+  /** The other shards have been asked a moment ago. */
+  othersAreFresh(nowMs: number): boolean {
+    return nowMs - this.#othersAtMs < freshMs;
+  }
+
+  noteOthers(figures: readonly ServerFigures[], nowMs: number): void {
     this.#others = figures;
+    this.#othersAtMs = nowMs;
     this.#latest = undefined;
   }
 

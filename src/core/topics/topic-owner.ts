@@ -9,7 +9,7 @@ import { ReasonCode } from "../reason-code.ts";
 import type { Limits } from "../limits.ts";
 import { parseSharedFilter } from "../topic.ts";
 import type { Retained } from "./retained.ts";
-import { pageBytesMax, RetainedPages } from "./retained-pages.ts";
+import { RetainedPages } from "./retained-pages.ts";
 import type { Routes } from "./routes.ts";
 import type { ServerTopics } from "./server-topics.ts";
 import { serverTopicKey } from "./server-topics.ts";
@@ -53,6 +53,9 @@ export interface TopicOwnerParts {
 
 const success: Outcome = { reasonCode: ReasonCode.Success };
 const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
+
+/** What a page takes in memory before it is read, about. */
+const pageRequestBytes = 512;
 
 type SharedItem = DeliverItem & { readonly type: "deliverShared" };
 
@@ -143,12 +146,13 @@ export class TopicOwner {
     }
   }
 
-  /** What a shard with subscribers made of a message; passes it on to `settle`. */
+  /** What a shard with subscribers made of a message; passes it on to `settle`. `isKept`: the message is promised. */
   handleOutcome(
     item: PeerItem,
     outcome: Outcome,
     to: number,
     settle: Settle | undefined,
+    isKept: boolean,
     nowMs: number,
   ): void {
     const { routes } = this.#parts;
@@ -165,9 +169,8 @@ export class TopicOwner {
       settle?.(outcome);
       return;
     }
-    const { origin, ...again } = { ...item, tried: [...item.tried, to] };
-    const isDurable = origin !== undefined && origin.isVolatile !== true;
-    this.#deliverShared(again, isDurable, settle, nowMs);
+    const { origin: _, ...again } = { ...item, tried: [...item.tried, to] };
+    this.#deliverShared(again, isKept, settle, nowMs);
   }
 
   /** Topic Names of this shard with a retained message that match. */
@@ -293,7 +296,7 @@ export class TopicOwner {
       ...this.#pages.read(`${from} ${replayId}`, filter, after, nowMs),
       ...(after !== undefined && { since: after }),
     });
-    this.#parts.peers.lane("deliver", from).post(page, "failed", undefined, pageBytesMax, nowMs);
+    this.#parts.peers.lane("deliver", from).post(page, "failed", undefined, pageRequestBytes, nowMs);
     return true;
   }
 }

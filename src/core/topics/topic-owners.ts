@@ -125,14 +125,17 @@ export class TopicOwners {
     const { shards } = this.#placement.layout;
     const figures: ServerFigures[] = [];
     let left = shards - 1;
-    if (left === 0) done();
+    if (left === 0 || this.#serverTopics.othersAreFresh(nowMs)) {
+      done();
+      return;
+    }
     for (let shard = 0; shard < shards; shard += 1) {
       if (shard === this.#self) continue;
       const settle: Settle = (outcome) => {
         if (outcome.figures !== undefined) figures.push(outcome.figures);
         left -= 1;
         if (left > 0) return;
-        this.#serverTopics.noteOthers(figures);
+        this.#serverTopics.noteOthers(figures, nowMs);
         done();
       };
       this.#peers.lane("publish", shard).post({ type: "figures" }, "failed", settle, requestBytes, nowMs);

@@ -57,7 +57,10 @@ export class TopicTree<Value> {
   }
 
   forEach(visit: (value: Value) => void): void {
-    visitAll(this.#root, false, visit);
+    visitAll(this.#root, false, (value) => {
+      visit(value);
+      return false;
+    });
   }
 
   /** Calls `visit` with the value of every Topic Filter in the tree that matches the Topic Name. */
@@ -75,7 +78,15 @@ export class TopicTree<Value> {
 
   /** Calls `visit` with the value of every Topic Name in the tree that the Topic Filter matches. */
   matchNames(topicFilter: string, visit: (value: Value) => void): void {
-    visitNames(this.#root, topicFilter.split("/"), 0, visit);
+    visitNames(this.#root, topicFilter.split("/"), 0, (value) => {
+      visit(value);
+      return false;
+    });
+  }
+
+  /** Whether the Topic Filter matches any Topic Name in the tree. */
+  hasNames(topicFilter: string): boolean {
+    return visitNames(this.#root, topicFilter.split("/"), 0, () => true);
   }
 }
 
@@ -106,31 +117,33 @@ function visitFilters<Value>(
   if (single !== undefined) visitFilters(single, levels, depth + 1, visit);
 }
 
+/** Goes on until `visit` says that it is enough; true then. */
 function visitNames<Value>(
   node: Node<Value>,
   levels: string[],
   depth: number,
-  visit: (value: Value) => void,
-): void {
+  visit: (value: Value) => boolean,
+): boolean {
   const level = levels[depth];
-  if (level === undefined) {
-    if (node.value !== undefined) visit(node.value);
-  } else if (level === "#") {
-    visitAll(node, depth === 0, visit);
-  } else if (level === "+") {
-    for (const [name, child] of node.children) {
-      if (depth > 0 || !name.startsWith("$")) visitNames(child, levels, depth + 1, visit);
-    }
-  } else {
+  if (level === undefined) return node.value !== undefined && visit(node.value);
+  if (level === "#") return visitAll(node, depth === 0, visit);
+  if (level !== "+") {
     const child = node.children.get(level);
-    if (child !== undefined) visitNames(child, levels, depth + 1, visit);
+    return child !== undefined && visitNames(child, levels, depth + 1, visit);
   }
+  for (const [name, child] of node.children) {
+    const isHidden = depth === 0 && name.startsWith("$");
+    if (!isHidden && visitNames(child, levels, depth + 1, visit)) return true;
+  }
+  return false;
 }
 
-function visitAll<Value>(node: Node<Value>, isRoot: boolean, visit: (value: Value) => void): void {
-  if (node.value !== undefined) visit(node.value);
+function visitAll<Value>(node: Node<Value>, isRoot: boolean, visit: (value: Value) => boolean): boolean {
+  if (node.value !== undefined && visit(node.value)) return true;
   for (const [name, child] of node.children) {
     // [MQTT-4.7.2-1] again: `#` alone leaves out `$…`.
-    if (!isRoot || !name.startsWith("$")) visitAll(child, false, visit);
+    const isHidden = isRoot && name.startsWith("$");
+    if (!isHidden && visitAll(child, false, visit)) return true;
   }
+  return false;
 }

@@ -1,19 +1,20 @@
 /** What Cloudflare asks, Workers Paid, as of 2026-11: developers.cloudflare.com, "Pricing" of Durable Objects and of Workers. */
 export const pricesOf = "2026-11";
 
-const monthSec = 2_592_000;
+export const monthSec = 2_592_000;
 /** Memory that every object is billed for, whatever it uses. */
 const objectGb = 0.128;
 const million = 1e6;
 
 /** Dollars above what is included in the monthly base price. */
-const prices = {
+export const prices = {
   base: 5,
   requests: { included: million, perMillion: 0.15 },
   gbSeconds: { included: 400_000, perMillion: 12.5 },
   rowsWritten: { included: 50 * million, perMillion: 1 },
   workerRequests: { included: 10 * million, perMillion: 0.3 },
   workerCpuMs: { included: 30 * million, perMillion: 0.02 },
+  storedGb: { included: 5, each: 0.2 },
 } as const;
 
 /** Frames of a WebSocket that count as one request. */
@@ -32,6 +33,8 @@ export interface Usage {
   /** Setting an alarm is one, too. */
   readonly rows: number;
   readonly workerCpuMs: number;
+  /** Kept, not by the second. */
+  readonly storedGb?: number;
 }
 
 /** Dollars a month of 30 days. */
@@ -41,22 +44,24 @@ export interface Bill {
   readonly duration: number;
   readonly rows: number;
   readonly worker: number;
+  readonly storage: number;
   /** With the base price. */
   readonly total: number;
 }
 
 export function billOf(usage: Usage): Bill {
-  const { alarms, awake, connects, framesIn, rows, workerCpuMs } = usage;
+  const { alarms, awake, connects, framesIn, rows, storedGb = 0, workerCpuMs } = usage;
   const callsPerSec = usage.calls + alarms + connects;
   const framesPerSec = framesIn / framesPerRequest;
   const requests = dollars(prices.requests, callsPerSec + framesPerSec);
   // What is included is shared out by use.
-  const calls = requests * (callsPerSec / (callsPerSec + framesPerSec));
+  const calls = requests === 0 ? 0 : requests * (callsPerSec / (callsPerSec + framesPerSec));
   const duration = dollars(prices.gbSeconds, awake * objectGb);
   const rowsWritten = dollars(prices.rowsWritten, rows);
   const worker = dollars(prices.workerRequests, connects) + dollars(prices.workerCpuMs, workerCpuMs);
-  const total = prices.base + requests + duration + rowsWritten + worker;
-  return { frames: requests - calls, calls, duration, rows: rowsWritten, worker, total };
+  const storage = Math.max(0, storedGb - prices.storedGb.included) * prices.storedGb.each;
+  const total = prices.base + requests + duration + rowsWritten + worker + storage;
+  return { frames: requests - calls, calls, duration, rows: rowsWritten, worker, storage, total };
 }
 
 function dollars(price: { readonly included: number; readonly perMillion: number }, perSec: number): number {

@@ -1,0 +1,104 @@
+/** What subscribers are owed, and what they are not to get. */
+import type { History, Interest, Message, Receipt } from "../history.ts";
+import { matches, sharedPart, Violation } from "../history.ts";
+
+/** Between the last sending of a message and its coming to a client lies at most this, besides its expiry. */
+const slackMs = 10_000;
+
+export function checkDeliveries(history: History): void {
+  const receipts = Map.groupBy(history.receipts, ({ client }) => client);
+  const interests = Map.groupBy(history.interests, ({ client }) => client);
+  for (const [client, got] of receipts) {
+    checkWanted(got, interests.get(client) ?? []);
+    checkOnce(got, client);
+    checkOrder(got, client);
+  }
+  for (const [client, own] of interests) checkOwed(history, client, own, receipts.get(client) ?? []);
+}
+
+/** Nothing but what the session has asked for: nothing of an ended session, nothing expired. */
+function checkWanted(receipts: readonly Receipt[], interests: readonly Interest[]): void {
+  for (const { message, epoch, client, atMs, dup } of receipts) {
+    const isWanted = interests.some(
+      ({ epoch: of, filter, noLocal }) =>
+        of === epoch &&
+        matches(sharedPart(filter) ?? filter, message.topicName) &&
+        !(noLocal && message.publisher === client && message.willOf === undefined),
+    );
+    if (!isWanted)
+      throw new Violation("wanted", `client ${client} gets ${message.id}, which it has not asked for`);
+    const { expirySec, lastSentAtMs = 0 } = message;
+    if (expirySec !== undefined && !dup && atMs > lastSentAtMs + expirySec * 1000 + slackMs) {
+      throw new Violation("message expiry", `client ${client} gets ${message.id}, which has expired`);
+    }
+  }
+}
+
+function checkOnce(receipts: readonly Receipt[], client: number): void {
+  const seen = new Set<Message>();
+  for (const { message, qos, retain, isFresh } of receipts) {
+    if (qos !== 2 || retain || !isFresh) continue;
+    if (seen.has(message)) throw new Violation("QoS 2", `client ${client} gets ${message.id} twice`);
+    seen.add(message);
+  }
+}
+
+/** [MQTT-4.6.0-6] per publisher, topic and QoS; what comes again does not count. */
+function checkOrder(receipts: readonly Receipt[], client: number): void {
+  const newest = new Map<string, Message>();
+  const seen = new Set<string>();
+  for (const { message, epoch, qos, retain, dup } of receipts) {
+    const { publisher, topicName } = message;
+    const line = [epoch, publisher, message.epoch, topicName, message.qos, qos].join(" ");
+    if (message.willOf !== undefined) continue;
+    const known = newest.get(line);
+    const isRepeated = seen.has(`${epoch} ${message.id}`);
+    seen.add(`${epoch} ${message.id}`);
+    // What is retained is sent in step with what is live.
+    const counts = !isRepeated || (retain && !dup);
+    if (counts && known !== undefined && known.number > message.number) {
+      throw new Violation("order", `client ${client} gets ${message.id} after ${known.id}`);
+    }
+    if (known === undefined || known.number < message.number) newest.set(line, message);
+  }
+}
+
+/** What was acknowledged comes to all who were subscribed before it was sent and have been ever since. */
+function checkOwed(
+  history: History,
+  client: number,
+  interests: readonly Interest[],
+  receipts: readonly Receipt[],
+): void {
+  const got = new Set(receipts.map(({ message }) => message));
+  const lasting = interests.filter(
+    ({ filter, endedAtMs, sinceMs }) =>
+      endedAtMs === undefined && sinceMs !== undefined && sharedPart(filter) === undefined,
+  );
+  if (lasting.length === 0) return;
+  for (const message of history.messages.values()) {
+    if (!isOwed(message) || got.has(message)) continue;
+    const owing = lasting.find((interest) => owes(interest, message));
+    if (owing === undefined) continue;
+    throw new Violation(`QoS ${message.qos}`, `client ${client} never gets ${message.id} by ${owing.filter}`);
+  }
+}
+
+/** The broker has answered for it. */
+export function isOwed(message: Message): boolean {
+  const isLasting = message.expirySec === undefined && !message.isClearing && message.qos > 0;
+  return isLasting && message.ackedAtMs !== undefined && message.isRefused === undefined;
+}
+
+export function owes(
+  { client, filter, qos, noLocal, sinceMs = Infinity }: Interest,
+  message: Message,
+): boolean {
+  const { sentAtMs = -Infinity } = message;
+  return (
+    qos > 0 &&
+    sinceMs < sentAtMs &&
+    !(noLocal && message.publisher === client) &&
+    matches(sharedPart(filter) ?? filter, message.topicName)
+  );
+}

@@ -1,0 +1,193 @@
+/** The WebSocket of a client, with the time that everything takes on it, and what is known of how it ended. */
+import type { ClientPacket, ConnectPacket, ServerPacket } from "../src/core/packet.ts";
+import type { Delivery } from "../src/core/packet.ts";
+import type { Random, Span } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { ShardProcess } from "./shard-process.ts";
+
+export interface ReceivedPublish extends Delivery {
+  readonly type: "publish";
+}
+export type Received = ServerPacket | ReceivedPublish;
+
+/** The client's end. */
+export interface LinkClient {
+  onReceived(link: Link, packet: Received): void;
+  onEnded(link: Link): void;
+}
+
+/** How the connection ended for the shard. */
+export type EndKind = "disconnect" | "disconnectWithWill" | "closed" | "server" | "reset";
+
+/** What came to the shard of a connection, and when; known to nobody in the world, but to the one who checks. */
+export interface LinkRecord {
+  readonly linkId: string;
+  readonly clientIndex: number;
+  connect: ConnectPacket | undefined;
+  /** CONNECT came to the shard. */
+  attachedAtMs: number | undefined;
+  /** CONNACK left, after whatever had to be written was safe. */
+  connackAtMs: number | undefined;
+  endedAtMs: number | undefined;
+  end: EndKind | undefined;
+  /** A reset may have made the end, or the attachment, as if it had not been. */
+  isUncertain: boolean;
+}
+
+export class Link {
+  readonly linkId: string;
+  readonly record: LinkRecord;
+  readonly shard: ShardProcess;
+  readonly #client: LinkClient;
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #latencyMs: Span;
+  readonly #onConnack: (link: Link) => void;
+  #upAtMs = 0;
+  #downAtMs = 0;
+  #unsent: ClientPacket[] = [];
+  /** The client's end is open. */
+  isOpen = true;
+  /** Nothing passes any more, though perhaps nobody has noticed. */
+  isCut = false;
+  /** The socket is gone, and the shard is about to hear of it. */
+  isGone = false;
+
+  constructor(
+    linkId: string,
+    clientIndex: number,
+    shard: ShardProcess,
+    client: LinkClient,
+    parts: {
+      scheduler: Scheduler;
+      random: Random;
+      latencyMs: Span;
+      onConnack: (link: Link) => void;
+    },
+  ) {
+    this.linkId = linkId;
+    this.shard = shard;
+    this.#client = client;
+    this.#scheduler = parts.scheduler;
+    this.#random = parts.random;
+    this.#latencyMs = parts.latencyMs;
+    this.#onConnack = parts.onConnack;
+    this.record = {
+      linkId,
+      clientIndex,
+      connect: undefined,
+      attachedAtMs: undefined,
+      connackAtMs: undefined,
+      endedAtMs: undefined,
+      end: undefined,
+      isUncertain: false,
+    };
+    this.#up(() => {
+      shard.links.set(linkId, this);
+      shard.post({ type: "open", connectionId: linkId, randomClientId: `random-${linkId}` });
+    });
+  }
+
+  get isServed(): boolean {
+    return this.shard.links.get(this.linkId) === this && !this.isGone;
+  }
+
+  /** Packets that are sent at the same time come as one message. */
+  up(packet: ClientPacket): void {
+    this.#unsent.push(packet);
+    if (this.#unsent.length > 1) return;
+    this.#scheduler.after(0, () => {
+      const packets = this.#unsent;
+      this.#unsent = [];
+      this.#up(() => this.#arrive(packets));
+    });
+  }
+
+  /** The network between client and shard fails; the shard hears of it after `noticeMs`, if at all. */
+  cut(noticeMs: number | undefined): void {
+    if (this.isCut) return;
+    this.isCut = true;
+    if (noticeMs !== undefined) this.#scheduler.after(noticeMs, () => this.#notice());
+  }
+
+  /** The client closes the socket when what it has sent has come. */
+  endByClient(): void {
+    this.isOpen = false;
+    this.#scheduler.after(0, () => this.#up(() => this.#notice()));
+  }
+
+  /** From the shard to the client. */
+  send(packet: Received): void {
+    if (packet.type === "connack" && packet.reasonCode === 0) this.#onConnack(this);
+    this.#down(() => this.#client.onReceived(this, packet));
+  }
+
+  close(_reason: string): void {
+    this.#down(() => this.#endHere());
+  }
+
+  onClosedByServer(): void {
+    this.#end("server");
+  }
+
+  /** The object is gone: the client hears of it sooner or later. */
+  onReset(): void {
+    this.#end("reset");
+    this.isCut = true;
+    this.#scheduler.after(this.#random.between(0, 3000), () => this.#endHere());
+  }
+
+  #endHere(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.#client.onEnded(this);
+  }
+
+  #notice(): void {
+    const { linkId, shard } = this;
+    if (!this.isServed) return;
+    this.isGone = true;
+    const isServed = (): boolean => shard.links.get(linkId) === this;
+    shard.post(
+      { type: "closed", connectionId: linkId },
+      () => isServed() && this.#end("closed"),
+      () => isServed() && shard.forget(linkId),
+    );
+  }
+
+  #arrive(packets: readonly ClientPacket[]): void {
+    const { linkId, shard } = this;
+    if (!this.isServed) return;
+    shard.post({ type: "receive", connectionId: linkId, packets, unfinished: false }, () => {
+      if (!this.isServed) return;
+      for (const packet of packets) this.#note(packet);
+    });
+  }
+
+  #note(packet: ClientPacket): void {
+    if (packet.type === "connect") {
+      this.record.connect = packet;
+      this.record.attachedAtMs = this.#scheduler.nowMs;
+      this.shard.noteRecent(this.record);
+    }
+    if (packet.type === "disconnect")
+      this.#end(packet.reasonCode === 0 ? "disconnect" : "disconnectWithWill");
+  }
+
+  #end(kind: EndKind): void {
+    if (this.record.end !== undefined) return;
+    this.record.end = kind;
+    this.record.endedAtMs = this.#scheduler.nowMs;
+    if (kind !== "reset") this.shard.noteRecent(this.record);
+  }
+
+  #up(work: () => void): void {
+    this.#upAtMs = Math.max(this.#upAtMs, this.#scheduler.nowMs + this.#random.in(this.#latencyMs));
+    this.#scheduler.at(this.#upAtMs, () => this.isCut || work());
+  }
+
+  #down(work: () => void): void {
+    this.#downAtMs = Math.max(this.#downAtMs, this.#scheduler.nowMs + this.#random.in(this.#latencyMs));
+    this.#scheduler.at(this.#downAtMs, () => this.isCut || work());
+  }
+}

@@ -1,0 +1,166 @@
+/** Calls between shards: they take their time, get lost before or after they had an effect, come twice, or not at all. */
+import type { Batch, BatchAnswer } from "../src/core/peers/message.ts";
+import {
+  decodeAnswer,
+  decodeBatch,
+  encodeAnswer,
+  encodeBatch,
+  newestFormat,
+} from "../src/shard/peer-codec.ts";
+import type { Random, Span } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { ShardProcess } from "./shard-process.ts";
+
+/** How likely each fault strikes a call. */
+export interface Weather {
+  readonly lost: number;
+  readonly lostAnswer: number;
+  readonly twice: number;
+  readonly slow: number;
+  /** A shard of another release does not understand it. */
+  readonly foreign: number;
+}
+
+export const fairWeather: Weather = { lost: 0, lostAnswer: 0, twice: 0, slow: 0, foreign: 0 };
+
+interface Call {
+  readonly batch: Batch;
+  readonly bytes: Uint8Array;
+  /** Of the object that calls. */
+  readonly life: number;
+  /** The caller waits for an answer. */
+  isOpen: boolean;
+}
+
+interface Arrival {
+  readonly call: Call;
+  readonly losesAnswer: boolean;
+}
+
+/** Callers give up before; what comes later than that comes to the same object or not at all. */
+const slowMs: Span = [500, 4_500];
+const repeatMs: Span = [1, 8_000];
+
+export class ShardNetwork {
+  weather: Weather = fairWeather;
+  callCount = 0;
+  readonly #shards: readonly ShardProcess[];
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #latencyMs: Span;
+  readonly #log: (line: string) => void;
+  readonly #arrivals = new Map<number, Arrival>();
+  readonly #partitions = new Set<ReadonlySet<number>>();
+  #lastCallId = 0;
+
+  constructor(
+    shards: readonly ShardProcess[],
+    parts: { scheduler: Scheduler; random: Random; latencyMs: Span; log: (line: string) => void },
+  ) {
+    this.#shards = shards;
+    this.#scheduler = parts.scheduler;
+    this.#random = parts.random;
+    this.#latencyMs = parts.latencyMs;
+    this.#log = parts.log;
+  }
+
+  /** Those shards and the others do not hear each other. */
+  divide(side: ReadonlySet<number>, forMs: number): void {
+    this.#partitions.add(side);
+    this.#scheduler.after(forMs, () => this.#partitions.delete(side));
+  }
+
+  heal(): void {
+    this.#partitions.clear();
+    this.weather = fairWeather;
+  }
+
+  send(batch: Batch, life: number): void {
+    this.callCount += 1;
+    const call: Call = { batch, bytes: encodeBatch(batch), life, isOpen: true };
+    const { lost, lostAnswer, twice, slow, foreign } = this.weather;
+    const fate = this.#random.next();
+    const delayMs = this.#random.in(this.#random.chance(slow) ? slowMs : this.#latencyMs);
+    this.#log(`${nameOf(batch)} ${batch.items.map(({ type }) => type).join()}`);
+    if (this.#isDivided(batch) || fate < lost) return this.#lose(call);
+    if (fate < lost + foreign) return this.#refuse(call);
+    const losesAnswer = fate < lost + foreign + lostAnswer;
+    const target = this.#shardOf(batch.to);
+    const targetLife = target.life;
+    this.#scheduler.after(delayMs, () => {
+      // What nobody waits for comes to the object that it was sent to, or to none.
+      if (!call.isOpen && target.life !== targetLife) return;
+      this.#arrive(call, losesAnswer);
+      const { life: firstLife } = target;
+      if (!this.#random.chance(twice)) return;
+      this.#scheduler.after(this.#random.in(repeatMs), () => {
+        if (target.life === firstLife) this.#arrive(call, losesAnswer);
+      });
+    });
+  }
+
+  answer(callId: number, answer: BatchAnswer): void {
+    const arrival = this.#arrivals.get(callId);
+    if (arrival === undefined) return;
+    this.#arrivals.delete(callId);
+    const { call, losesAnswer } = arrival;
+    if (losesAnswer || this.#isDivided(call.batch)) return this.#lose(call);
+    const bytes = encodeAnswer(answer);
+    this.#scheduler.after(this.#random.in(this.#latencyMs), () => this.#tell(call, decodeAnswer(bytes)));
+  }
+
+  /** An object is gone that had not answered them. */
+  forget(callIds: readonly number[]): void {
+    for (const callId of callIds) {
+      const arrival = this.#arrivals.get(callId);
+      this.#arrivals.delete(callId);
+      if (arrival !== undefined) this.#fail(arrival.call);
+    }
+  }
+
+  #arrive(call: Call, losesAnswer: boolean): void {
+    this.#lastCallId += 1;
+    const callId = this.#lastCallId;
+    const decoded = decodeBatch(call.bytes);
+    if ("refusal" in decoded) throw new Error(`${nameOf(call.batch)} cannot be read`);
+    this.#arrivals.set(callId, { call, losesAnswer });
+    this.#shardOf(call.batch.to).post({ type: "called", callId, batch: decoded.batch });
+  }
+
+  /** The caller is told, or finds out by itself. */
+  #lose(call: Call): void {
+    this.#log(`${nameOf(call.batch)} is lost`);
+    if (this.#random.chance(0.7)) this.#fail(call);
+  }
+
+  #fail(call: Call): void {
+    this.#scheduler.after(this.#random.in(this.#latencyMs), () => this.#tell(call, undefined));
+  }
+
+  #refuse(call: Call): void {
+    const answer: BatchAnswer = { type: "refused", refusal: "format", format: newestFormat };
+    this.#scheduler.after(this.#random.in(this.#latencyMs), () => this.#tell(call, answer));
+  }
+
+  #tell(call: Call, answer: BatchAnswer | undefined): void {
+    const { from, to, lane, stream, sequence } = call.batch;
+    const caller = this.#shardOf(from);
+    if (!call.isOpen || caller.life !== call.life) return;
+    call.isOpen = false;
+    const input = { type: "answered", to, head: { lane, stream, sequence } } as const;
+    caller.post(answer === undefined ? input : { ...input, answer });
+  }
+
+  #isDivided({ from, to }: Batch): boolean {
+    for (const side of this.#partitions) if (side.has(from) !== side.has(to)) return true;
+    return false;
+  }
+
+  #shardOf(index: number): ShardProcess {
+    return this.#shards[index] as ShardProcess;
+  }
+}
+
+function nameOf({ from, to, lane, sequence }: Batch): string {
+  return `call ${from} > ${to} ${lane} ${sequence}`;
+}
