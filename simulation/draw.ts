@@ -96,7 +96,9 @@ function drawClients(random: Random, placement: Placement, topicNames: readonly 
       ] as const),
       willQos: hasWills && random.chance(0.6) ? random.pick([0, 1, 2]) : undefined,
       willDelaySec: random.pick([0, 0, 5, 40]),
-      wants: wants.filter(({ filter }, at) => wants.findIndex((one) => one.filter === filter) === at),
+      wants: wants
+        .filter(({ filter }, at) => wants.findIndex((one) => one.filter === filter) === at)
+        .map((wanted) => (protocolVersion === 5 ? wanted : asVersion4(wanted))),
       isMember,
       startsAtMs: random.chance(0.8) ? random.between(0, 50) : random.between(0, 20_000),
     };
@@ -132,6 +134,10 @@ function drawWanted(random: Random, filter: string): Wanted {
     noLocal: !isShared && random.chance(0.1),
     retainHandling: random.pick([0, 0, 1, 2]),
   };
+}
+
+function asVersion4({ filter, qos }: Wanted): Wanted {
+  return { filter, qos, noLocal: false, retainHandling: 0 };
 }
 
 function clientIdOn(placement: Placement, shard: number, prefix: string): string {
@@ -184,7 +190,7 @@ function drawMoves({ random, endsAtMs, topicNames, clients }: Swarm): Step[] {
     else {
       const isKnown = plan.wants.length > 0 && random.chance(0.6);
       const wanted = isKnown ? random.pick(plan.wants) : drawWanted(random, drawFilter(random, topicNames));
-      steps.push({ type, atMs, client, wanted });
+      steps.push({ type, atMs, client, wanted: plan.protocolVersion === 5 ? wanted : asVersion4(wanted) });
     }
   }
   return steps;

@@ -12,6 +12,7 @@ const { values } = parseArgs({
     effort: { type: "string", default: "400" },
     mutants: { type: "boolean", default: false },
     log: { type: "boolean", default: false },
+    all: { type: "boolean", default: false },
   },
 });
 const start = Number(values.start);
@@ -20,6 +21,10 @@ for (let seed = start; seed < start + Number(values.seeds); seed += 1) {
   const result = run(plan);
   if (values.log) console.log(result.lines.join("\n"));
   if (result.violation === undefined) continue;
+  if (values.all) {
+    console.log(`${seed}: ${result.violation.message}`);
+    continue;
+  }
   const shortest = shrink(plan, result, run, Number(values.effort));
   console.log(report(seed, shortest.plan, shortest.result));
   process.exitCode = 1;

@@ -50,7 +50,7 @@ export class ShardProcess {
   readonly #attachments = new Map<string, Uint8Array>();
   #core: ShardCore | undefined;
   #downUntilMs = 0;
-  #inbox: (() => void)[] = [];
+  #inbox: { readonly input: Input; readonly work: () => void }[] = [];
   #held: Held[] = [];
   #safeAtMs = 0;
   readonly #unanswered = new Set<number>();
@@ -89,7 +89,7 @@ export class ShardProcess {
       after?.();
     };
     if (this.#inbox.length === 0 && this.#parts.scheduler.nowMs >= this.#downUntilMs) return work();
-    this.#inbox.push(work);
+    this.#inbox.push({ input, work });
     if (this.#inbox.length === 1) this.#parts.scheduler.at(this.#downUntilMs, () => this.#drain());
   }
 
@@ -108,6 +108,8 @@ export class ShardProcess {
     this.#doubtRecent();
     this.#end(restartMs);
     this.disk.crash();
+    // What sockets had to say goes with them.
+    this.#inbox = this.#inbox.filter(({ input }) => !("connectionId" in input));
     for (const link of this.links.values()) link.onReset();
     this.links.clear();
     this.#attachments.clear();
@@ -147,7 +149,7 @@ export class ShardProcess {
     this.#core = undefined;
     this.life += 1;
     // The next life begins later.
-    this.#downUntilMs = scheduler.nowMs + Math.max(1, downMs);
+    this.#downUntilMs = Math.max(this.#downUntilMs, scheduler.nowMs + Math.max(1, downMs));
     this.#held = [];
     this.#safeAtMs = 0;
     this.#isJoining = false;
@@ -162,7 +164,7 @@ export class ShardProcess {
     if (scheduler.nowMs < this.#downUntilMs) return scheduler.at(this.#downUntilMs, () => this.#drain());
     const inbox = this.#inbox;
     this.#inbox = [];
-    for (const work of inbox) work();
+    for (const { work } of inbox) work();
   }
 
   #event(input: Input): void {

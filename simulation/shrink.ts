@@ -19,7 +19,7 @@ export function shrink(plan: Plan, result: Result, run: (plan: Plan) => Result, 
     best = { plan: candidate, result: found };
     return true;
   };
-  for (let isShorter = true; isShorter && runsLeft > 0; ) {
+  for (let isShorter = true; isShorter && runsLeft > 0;) {
     isShorter = shrinkSteps(() => best.plan, attempt);
     isShorter = shrinkClients(() => best.plan, attempt) || isShorter;
     isShorter = shrinkCounts(() => best.plan, attempt) || isShorter;
@@ -34,7 +34,7 @@ type Attempt = (plan: Plan) => boolean;
 function shrinkSteps(current: () => Plan, attempt: Attempt): boolean {
   let isShorter = false;
   for (let size = Math.ceil(current().steps.length / 2); size >= 1; size = Math.floor(size / 2)) {
-    for (let from = 0; from < current().steps.length; ) {
+    for (let from = 0; from < current().steps.length;) {
       const { steps } = current();
       const left: Step[] = [...steps.slice(0, from), ...steps.slice(from + size)];
       if (attempt({ ...current(), steps: left })) isShorter = true;

@@ -18,12 +18,13 @@ export function checkDeliveries(history: History): void {
 
 /** Nothing but what the session has asked for: nothing of an ended session, nothing expired. */
 function checkWanted(receipts: readonly Receipt[], interests: readonly Interest[]): void {
-  for (const { message, epoch, client, atMs, dup } of receipts) {
+  for (const { message, epoch, client, atMs, dup, retain } of receipts) {
     const isWanted = interests.some(
       ({ epoch: of, filter, noLocal }) =>
         of === epoch &&
         matches(sharedPart(filter) ?? filter, message.topicName) &&
-        !(noLocal && message.publisher === client && message.willOf === undefined),
+        // What is retained is everybody's.
+        !(noLocal && message.publisher === client && message.willOf === undefined && !retain),
     );
     if (!isWanted)
       throw new Violation("wanted", `client ${client} gets ${message.id}, which it has not asked for`);

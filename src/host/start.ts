@@ -24,6 +24,7 @@ const READY_POLL_MS = 50;
 const COMMAND_MAX_MS = 4_000;
 const EXIT_MAX_MS = 2_000;
 /** Ctrl-C under npm arrives twice, from the terminal and from npm; that is one wish, not two. */
+const ORPHAN_POLL_MS = 250;
 const SAME_SIGNAL_MS = 500;
 
 const EXIT_FAILURE = 1;
@@ -205,7 +206,19 @@ function stopOnSignals(): Promise<"stop"> {
     };
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
+    if (process.env["npm_lifecycle_event"] !== undefined) onOrphaned(() => resolve("stop"));
   });
+}
+
+/** npm hands a signal to a shell, some of which end without handing it on. */
+function onOrphaned(stop: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, ORPHAN_POLL_MS);
+  timer.unref();
 }
 
 function runCleanups(): void {

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
@@ -13,6 +14,9 @@ import {
   temporaryDirectory,
   until,
 } from "./broker.ts";
+
+const readyPort = /^duramq ready on ws:.+:(\d+)\/mqtt$/m;
+const BUILD_AND_START_MAX_MS = 20_000;
 
 const brokers: Broker[] = [];
 
@@ -182,6 +186,19 @@ describe("stop", () => {
     broker.launcher.kill("SIGINT");
     broker.launcher.kill("SIGINT");
     expect((await exited)[0]).toBe(0);
+  });
+
+  test("of npm alone ends the broker too", async () => {
+    const dataDir = temporaryDirectory();
+    const npm = spawn("npm", ["start", "--", "--port=0", "--data", dataDir], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let output = "";
+    npm.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    await until("the ready line", () => readyPort.test(output), BUILD_AND_START_MAX_MS);
+    const port = Number(readyPort.exec(output)?.[1]);
+    npm.kill("SIGTERM");
+    await until("the end of the broker", async () => !(await accepts(port)));
   });
 
   test("during the start exits with 0", async () => {
