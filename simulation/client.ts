@@ -269,13 +269,15 @@ export class Client implements LinkClient {
 
   #onSubscribed(packet: SubscribeResponsePacket): void {
     this.#log(`< ${packet.type} ${packet.packetIdentifier}: ${packet.reasonCodes.join()}`);
-    if (this.subscribing.take(packet)) return;
-    this.#parts.scheduler.after(retryMs, () => {
-      if (!this.isReady) return;
-      for (const wanted of this.subscribing.missing) {
-        if (!this.subscribing.isAsking(wanted.filter)) this.#subscribe(wanted);
-      }
-    });
+    if (this.subscribing.take(packet)) this.#askAgain();
+    else this.#parts.scheduler.after(retryMs, () => this.#askAgain());
+  }
+
+  #askAgain(): void {
+    if (!this.isReady) return;
+    for (const wanted of this.subscribing.missing) {
+      if (!this.subscribing.isAsking(wanted.filter)) this.#subscribe(wanted);
+    }
   }
 
   #sendBacklog(): void {

@@ -34,6 +34,9 @@ export interface LinkRecord {
   isUncertain: boolean;
 }
 
+/** Between the end of a socket and its event lies at most this. */
+const closingMsMax = 3;
+
 export class Link {
   readonly linkId: string;
   readonly record: LinkRecord;
@@ -50,8 +53,9 @@ export class Link {
   isOpen = true;
   /** Nothing passes any more, though perhaps nobody has noticed. */
   isCut = false;
-  /** The socket is gone, and the shard is about to hear of it. */
+  /** The socket is gone, and the shard is about to hear of it: until then nobody lists it. */
   isGone = false;
+  isHeard = false;
 
   constructor(
     linkId: string,
@@ -148,10 +152,12 @@ export class Link {
     if (!this.isServed) return;
     this.isGone = true;
     const isServed = (): boolean => shard.links.get(linkId) === this;
-    shard.post(
-      { type: "closed", connectionId: linkId },
-      () => isServed() && this.#end("closed"),
-      () => isServed() && shard.forget(linkId),
+    const hear = (): void => {
+      this.isHeard = true;
+      if (isServed()) this.#end("closed");
+    };
+    this.#scheduler.after(this.#random.between(0, closingMsMax), () =>
+      shard.post({ type: "closed", connectionId: linkId }, hear, () => isServed() && shard.forget(linkId)),
     );
   }
 

@@ -12,6 +12,7 @@ const { values } = parseArgs({
     effort: { type: "string", default: "400" },
     mutants: { type: "boolean", default: false },
     log: { type: "boolean", default: false },
+    lines: { type: "string", default: "250" },
     all: { type: "boolean", default: false },
   },
 });
@@ -26,7 +27,7 @@ for (let seed = start; seed < start + Number(values.seeds); seed += 1) {
     continue;
   }
   const shortest = shrink(plan, result, run, Number(values.effort));
-  console.log(report(seed, shortest.plan, shortest.result));
+  console.log(report(seed, shortest.plan, shortest.result, Number(values.lines)));
   process.exitCode = 1;
   break;
 }

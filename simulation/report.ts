@@ -2,10 +2,8 @@ import type { Plan } from "./plan.ts";
 import { describeStep } from "./plan.ts";
 import type { Result } from "./run.ts";
 
-const linesMax = 150;
-
 /** A violation, and the shortest history that was found for it. */
-export function report(seed: number, plan: Plan, { violation, lines }: Result): string {
+export function report(seed: number, plan: Plan, { violation, lines }: Result, linesMax: number): string {
   const { clients, steps, shards, flushesPerSecMax, callMs, socketMs, commitMs } = plan;
   // What comes after peace is the same in all runs.
   const peace = lines.findIndex((line) => line.endsWith(" peace"));

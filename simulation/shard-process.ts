@@ -31,6 +31,8 @@ interface Held {
 
 const attachmentBytesMax = 16_384;
 const alarmRetryMs = 2_000;
+/** Inputs that do not end their turn. */
+const joins: readonly Input["type"][] = ["receive", "called", "answered"];
 
 export class ShardProcess {
   readonly index: number;
@@ -52,6 +54,8 @@ export class ShardProcess {
   #downUntilMs = 0;
   #inbox: { readonly input: Input; readonly work: () => void }[] = [];
   #held: Held[] = [];
+  /** Sockets that are about to be told that they are closed. */
+  readonly #closing = new Set<Link>();
   #safeAtMs = 0;
   readonly #unanswered = new Set<number>();
   #isJoining = false;
@@ -110,8 +114,9 @@ export class ShardProcess {
     this.disk.crash();
     // What sockets had to say goes with them.
     this.#inbox = this.#inbox.filter(({ input }) => !("connectionId" in input));
-    for (const link of this.links.values()) link.onReset();
+    for (const link of [...this.links.values(), ...this.#closing]) link.onReset();
     this.links.clear();
+    this.#closing.clear();
     this.#attachments.clear();
     this.#armAlarm();
   }
@@ -136,7 +141,8 @@ export class ShardProcess {
   }
 
   #doubtRecent(): void {
-    if (!this.#hasJoined && this.disk.isSafe) return;
+    const isSafe = !this.#hasJoined && this.disk.isSafe;
+    if (isSafe) return;
     for (const record of this.#recent) {
       if (timeOf(record) >= this.#safeThroughMs) record.isUncertain = true;
     }
@@ -224,6 +230,9 @@ export class ShardProcess {
   }
 
   #handle(input: Input): void {
+    const fails = this.#failsNext && input.type !== "settle";
+    // Where the turn goes on after the event the exception comes in the midst of it, else at its beginning.
+    if (fails && !joins.includes(input.type)) return this.#recover(input);
     const core = this.#core as ShardCore;
     let effects: readonly Effect[];
     try {
@@ -231,8 +240,8 @@ export class ShardProcess {
     } catch (error) {
       throw new Error(`shard ${this.index} fails at "${input.type}"`, { cause: error });
     }
-    if (this.#failsNext && input.type !== "settle") return this.#recover(input);
-    this.#run(effects);
+    if (fails) this.#recover(input);
+    else this.#run(effects);
   }
 
   #start(): void {
@@ -259,8 +268,8 @@ export class ShardProcess {
       storage: this.#storage(),
       connections: {
         *list() {
-          for (const [connectionId, { isGone }] of links) {
-            const attachment = isGone ? undefined : read(connectionId);
+          for (const [connectionId, { isGone, isHeard }] of links) {
+            const attachment = isGone && !isHeard ? undefined : read(connectionId);
             if (attachment !== undefined) yield [connectionId, attachment] as const;
           }
         },
@@ -281,6 +290,7 @@ export class ShardProcess {
     this.#parts.log(`shard ${this.index} recovers from a defect at "${input.type}"`);
     this.#failsNext = false;
     this.lossCount += 1;
+    this.#hasJoined = true;
     this.#doubtRecent();
     const lost = new Set(this.#core?.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
@@ -340,7 +350,11 @@ export class ShardProcess {
     this.links.delete(connectionId);
     this.#attachments.delete(connectionId);
     link.onClosedByServer();
-    this.#emit(() => link.close(reason));
+    this.#closing.add(link);
+    this.#emit(() => {
+      this.#closing.delete(link);
+      link.close(reason);
+    });
   }
 
   /** The socket has gone, and the object has heard of it. */

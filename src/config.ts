@@ -155,7 +155,13 @@ export function configOf(variables: object, namespace: string): Config | undefin
   if (namespace === defaultNamespace) return parseSettings(variables, namespace, "");
   // The prototype's members are no namespaces.
   if (!Object.hasOwn(differences, namespace)) return undefined;
-  return parseSettings({ ...variables, ...differences[namespace] }, namespace, `NAMESPACES.${namespace}.`);
+  const own = differences[namespace] ?? {};
+  // Its own place takes the place of the other kind, too.
+  const hasPlace = "LOCATION_HINT" in own || "JURISDICTION" in own;
+  const inherited = hasPlace
+    ? { ...variables, LOCATION_HINT: undefined, JURISDICTION: undefined }
+    : variables;
+  return parseSettings({ ...inherited, ...own }, namespace, `NAMESPACES.${namespace}.`);
 }
 
 /** The settings of the default namespace, when those of all others are right too. */

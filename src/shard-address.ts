@@ -22,6 +22,13 @@ export function parseShardName(name: string): { namespace: string; index: number
 
 export type ShardStub = ReturnType<Env["SHARD"]["get"]>;
 
+/** Whether the object is where the settings have the shard. */
+export function isShard({ name, jurisdiction }: DurableObjectId, config: Config, index: number): boolean {
+  const { location } = config;
+  const wanted = location.type === "jurisdiction" ? location.jurisdiction : undefined;
+  return name === shardName(config, index) && (jurisdiction ?? undefined) === wanted;
+}
+
 /** A stub for the shard. Calls are never repeated by the runtime: who calls knows what may be done twice. */
 export function shardStub(env: Pick<Env, "SHARD">, config: Config, index: number): ShardStub {
   const { location } = config;

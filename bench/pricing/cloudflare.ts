@@ -3,7 +3,7 @@ export const pricesOf = "2026-11";
 
 export const monthSec = 2_592_000;
 /** Memory that every object is billed for, whatever it uses. */
-const objectGb = 0.128;
+export const objectGb = 0.128;
 const million = 1e6;
 
 /** Dollars above what is included in the monthly base price. */

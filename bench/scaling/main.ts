@@ -1,7 +1,7 @@
 /** `npm run scaling`: what several shards cost, measured with the real core in memory, and computed from that. */
 import { parseArgs } from "node:util";
-import { formatMeasured, measureAll } from "./measured.ts";
 import { pricesOf } from "../pricing/cloudflare.ts";
+import { formatMeasured, measureAll } from "./measured.ts";
 import { formatProjected, projectAll } from "./projected.ts";
 import { assumptions } from "./projection.ts";
 

@@ -1,8 +1,8 @@
 /** The projection to many clients, and its tables. */
+import { pricesOf } from "../pricing/cloudflare.ts";
 import { callsPerSecMax } from "./links.ts";
 import type { Measured } from "./measured.ts";
 import { costsOf, kilobytes } from "./measured.ts";
-import { pricesOf } from "../pricing/cloudflare.ts";
 import type { Kind, Needs, Projection } from "./projection.ts";
 import { assumptions, needsOf, project, relayCost, relayDays, shardsBelow } from "./projection.ts";
 import { dollars, percent, short, table, whole } from "./table.ts";

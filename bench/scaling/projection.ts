@@ -1,9 +1,9 @@
 /** From measured costs of one message to the bill and the limits of many clients. Computed, not measured. */
 import { defaultLimits } from "../../src/core/limits.ts";
-import { callsPerSecOfLane } from "./joining.ts";
-import { expectedHeldShare } from "./links.ts";
 import type { Bill } from "../pricing/cloudflare.ts";
 import { billOf } from "../pricing/cloudflare.ts";
+import { callsPerSecOfLane } from "./joining.ts";
+import { expectedHeldShare } from "./links.ts";
 import type { Locality } from "./workload.ts";
 
 /** Nothing of this was measured on Cloudflare. */

@@ -11,7 +11,8 @@ export function checkDeliveries(history: History): void {
   for (const [client, got] of receipts) {
     checkWanted(got, interests.get(client) ?? []);
     checkOnce(got, client);
-    checkOrder(got, client);
+    // Members of Shared Subscriptions take over what others have not had.
+    if (!history.planOf(client).isMember) checkOrder(got, client);
   }
   for (const [client, own] of interests) checkOwed(history, client, own, receipts.get(client) ?? []);
 }
@@ -54,13 +55,13 @@ function checkOrder(receipts: readonly Receipt[], client: number): void {
     if (message.willOf !== undefined) continue;
     const known = newest.get(line);
     const isRepeated = seen.has(`${epoch} ${message.id}`);
-    seen.add(`${epoch} ${message.id}`);
-    // What is retained is sent in step with what is live.
-    const counts = !isRepeated || (retain && !dup);
+    if (!retain) seen.add(`${epoch} ${message.id}`);
+    // What is retained is never older than what was live before it; it may be newer than what is live behind it.
+    const counts = retain ? !dup : !isRepeated;
     if (counts && known !== undefined && known.number > message.number) {
       throw new Violation("order", `client ${client} gets ${message.id} after ${known.id}`);
     }
-    if (known === undefined || known.number < message.number) newest.set(line, message);
+    if (!retain && (known === undefined || known.number < message.number)) newest.set(line, message);
   }
 }
 

@@ -84,11 +84,15 @@ function afterReset(
   back: LinkRecord | undefined,
 ): Verdict {
   const { attachedAtMs = Infinity } = back ?? {};
-  if (attachedAtMs < endedAtMs + Math.max(resetGraceMs, delayMs)) return "must not";
+  const { sessionExpiryIntervalSec = 0 } = connect ?? {};
+  // A session that ends takes its Will with it.
+  const endsAfterMs = sessionExpiryIntervalSec === 0 ? Infinity : sessionExpiryIntervalSec * 1000;
+  const graceMs = Math.min(Math.max(resetGraceMs, delayMs), endsAfterMs);
+  if (attachedAtMs < endedAtMs + graceMs) return "must not";
   const shard = shards[placement.sessionShard(connect?.clientId ?? "")];
   const started = shard?.startedAtMs.filter((atMs) => atMs >= endedAtMs) ?? [];
   const [first = Infinity, second = Infinity] = started;
-  const overAtMs = first + Math.max(resetGraceMs, delayMs) + slackMs;
+  const overAtMs = first + graceMs + slackMs;
   return second > overAtMs && Math.min(attachedAtMs, nowMs) > overAtMs ? "must" : "may";
 }
 

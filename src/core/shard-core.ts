@@ -152,6 +152,7 @@ export class ShardCore implements ShardContext {
   handle(input: Input, nowMs: number): Effect[] {
     this.#nowMs = nowMs;
     this.log.noteCommitted();
+    this.#parts.retained.noteCommitted();
     this.#dispatch(input, nowMs);
     if (this.#wantsAlarm && wakes.includes(input.type)) {
       this.#wantsAlarm = false;

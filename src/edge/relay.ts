@@ -27,6 +27,8 @@ export class Relay {
   #finish!: () => void;
 
   /** Accepts the client's socket. */
+  #clientClose: Close | undefined;
+
   constructor(client: RelaySocket, { maximumPacketSizeBytes, openShard }: RelayOptions) {
     this.finished = new Promise((resolve) => (this.#finish = resolve));
     this.#openShard = openShard;
@@ -74,7 +76,7 @@ export class Relay {
       const shard = await this.#openShard(clientId);
       this.#listen(shard, {
         message: (frame) => this.#hand(this.#toClient, frame),
-        close: (close) => this.#closeBoth(closeForClient(close)),
+        close: (close) => this.#shardGone(close),
       });
       this.#toShard.open(shard);
     } catch (error) {
@@ -84,8 +86,15 @@ export class Relay {
     }
   }
 
+  /** A shard whose client has closed is not lost, whatever became of its answer. */
+  #shardGone(close: Close): void {
+    const isAnswerLost = this.#clientClose !== undefined && close.code === abnormalClosure;
+    this.#closeBoth(isAnswerLost ? closeForShard(this.#clientClose as Close) : closeForClient(close));
+  }
+
   /** The shard answers the close, and the client gets its answer; without a shard it gets its own. */
   #clientGone(close: Close): void {
+    this.#clientClose = close;
     this.#toShard.close(closeForShard(close));
     if (this.#reader === undefined) return;
     this.#stopReading();

@@ -23,8 +23,8 @@ const READY_MAX_MS = 15_000;
 const READY_POLL_MS = 50;
 const COMMAND_MAX_MS = 4_000;
 const EXIT_MAX_MS = 2_000;
-/** Ctrl-C under npm arrives twice, from the terminal and from npm; that is one wish, not two. */
 const ORPHAN_POLL_MS = 250;
+/** Ctrl-C under npm arrives twice, from the terminal and from npm; that is one wish, not two. */
 const SAME_SIGNAL_MS = 500;
 
 const EXIT_FAILURE = 1;

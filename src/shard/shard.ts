@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
 import type { Layout } from "../core/placement.ts";
 import { configOf } from "../config.ts";
-import { assignedClientIdHeader, parseShardName, shardStub } from "../shard-address.ts";
+import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
@@ -183,7 +183,7 @@ function placeOf({ id }: DurableObjectState, env: Env): { config: Config; index:
   const config = configOf(env, place.namespace);
   if (config === undefined) throw new Error(`There is no namespace ${place.namespace} in the settings`);
   // Also where it lives is a part of what it is.
-  if (!shardStub(env, config, place.index).id.equals(id)) {
+  if (!isShard(id, config, place.index)) {
     throw new Error(`Shard ${id.name} is not where the settings have it`);
   }
   return { config, index: place.index };

@@ -161,25 +161,34 @@ describe.skipIf(isPeer)("SIGTERM", () => {
   });
 
   test(
-    "publishes no will, whereas a kill publishes it after its grace",
+    "publishes no will of a client that returns, whereas that of one that does not goes out after its grace",
     async () => {
       const [stopped, killed] = await Promise.all([startBroker(), startBroker()]);
-      const wills = await Promise.all([stopped, killed].map((broker) => leaveWill(broker.url)));
+      const [returning, leaving, lost] = await Promise.all([
+        leaveWill(stopped.url),
+        leaveWill(stopped.url),
+        leaveWill(killed.url),
+      ]);
       await stopped.stop();
       await stopped.restart();
+      await connectRaw(stopped.url, { clientId: returning.clientId });
       await crash(killed);
-      const [stoppedWill, killedWill] = wills as [Will, Will];
-      const killedWitness = await resume(killed.url, killedWill.witnessId);
-      // The stopped broker started first, so its grace would have passed before this one's.
-      const message = await killedWitness.next("publish", RESET_WILL_GRACE_MS + 30_000);
-      expect(message.payload.toString()).toBe("farewell");
-      expect(await receiveAll(stopped.url, stoppedWill.witnessId, stoppedWill.topic)).toEqual([]);
+      for (const [broker, { witnessId }] of [
+        [stopped, leaving],
+        [killed, lost],
+      ] as const) {
+        const witness = await resume(broker.url, witnessId);
+        const message = await witness.next("publish", RESET_WILL_GRACE_MS + 30_000);
+        expect(message.payload.toString()).toBe("farewell");
+      }
+      expect(await receiveAll(stopped.url, returning.witnessId, returning.topic)).toEqual([]);
     },
     RESET_WILL_GRACE_MS + 60_000,
   );
 });
 
 interface Will {
+  readonly clientId: string;
   readonly topic: string;
   readonly witnessId: string;
 }
@@ -188,11 +197,9 @@ interface Will {
 async function leaveWill(url: string): Promise<Will> {
   const topic = unique("will");
   const witnessId = await leaveSubscription(url, topic);
-  await connectRaw(url, {
-    clientId: unique("mortal"),
-    will: { topic, payload: "farewell", qos: 1 },
-  });
-  return { topic, witnessId };
+  const clientId = unique("mortal");
+  await connectRaw(url, { clientId, will: { topic, payload: "farewell", qos: 1 } });
+  return { clientId, topic, witnessId };
 }
 
 describe.skipIf(isPeer)("A session that was connected when the broker was killed", () => {

@@ -180,7 +180,9 @@ function receiveQos2(
   session.receivedQos2.add(packetIdentifier);
   publish(context, session, message, settleQos2, nowMs);
   isPending = session.receivedQos2.has(packetIdentifier);
-  if (isPending) noteChanged();
+  if (!isPending) return;
+  noteChanged();
+  if (session.connection !== undefined) context.output.outdatedAttachments.add(session.connection);
 }
 
 function publish(

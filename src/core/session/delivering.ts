@@ -17,6 +17,8 @@ export interface DeliverOptions {
   readonly sharedFilter?: string;
   /** It was asked for when there was room for it. */
   readonly isReplay?: true;
+  /** It must not be seen before it is written who has it. */
+  readonly awaitsCommit?: boolean;
 }
 
 /** How much waits in a socket before QoS 0 messages are left out and retained messages wait. */
@@ -72,7 +74,7 @@ export class Delivering {
     const isConnected = session.connection !== undefined;
     const queued = session.outbound.enqueue(publication, { ...options, qos }, isConnected);
     if (!queued || !isConnected) return;
-    if (session.outbound.logged) {
+    if (session.outbound.logged || options.awaitsCommit === true) {
       this.#awaitCommit.add(session);
     } else {
       this.pump(session, nowMs);

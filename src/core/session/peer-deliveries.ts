@@ -54,10 +54,12 @@ export class PeerDeliveries {
     return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
   }
 
-  #deliverShared({ publication, sharedFilter, queues }: DeliverShared, nowMs: number): Outcome {
+  #deliverShared(item: DeliverShared, nowMs: number): Outcome {
+    const { publication, sharedFilter, queues, origin } = item;
     const members = this.#sessions.membersOf(sharedFilter);
     if (members === undefined) return { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
-    const isTaken = this.#sessions.deliverShared(publication, sharedFilter, queues, nowMs);
+    const message = { publication, sharedFilter, queues, isNumbered: origin !== undefined };
+    const isTaken = this.#sessions.deliverShared(message, nowMs);
     return { ...(isTaken ? success : nobody), members };
   }
 }

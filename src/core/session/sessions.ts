@@ -9,7 +9,7 @@ import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage
 import type { Members, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { isFailure } from "../reason-code.ts";
-import type { Subscribers } from "../topics/topic-owner.ts";
+import type { SharedMessage, Subscribers } from "../topics/topic-owner.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Delivering } from "./delivering.ts";
 import { isSameSubscription, Session } from "./session.ts";
@@ -218,11 +218,12 @@ export class Sessions implements Subscribers {
     return { isMatched: recipients.length > 0, isSubscribed };
   }
 
-  deliverShared(publication: Publication, sharedFilter: string, queues: boolean, nowMs: number): boolean {
+  deliverShared(message: SharedMessage, nowMs: number): boolean {
+    const { publication, sharedFilter, queues, isNumbered } = message;
     const group = this.#tree.group(sharedFilter);
     if (group === undefined || (!queues && group.members.online === 0)) return false;
     const recipient = group.choose();
-    if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs);
+    if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isNumbered);
     return recipient !== undefined;
   }
 
@@ -253,7 +254,8 @@ export class Sessions implements Subscribers {
     peers.endRestoring();
   }
 
-  #deliverTo(recipient: Recipient, publication: Publication, nowMs: number): void {
+  /** `awaitsCommit`: the message must not be seen before it is written that it went here. */
+  #deliverTo(recipient: Recipient, publication: Publication, nowMs: number, awaitsCommit = false): void {
     const { session, maximumQos, retainAsPublished, subscriptionIdentifiers, sharedFilter } = recipient;
     const { qos, retain } = publication.message;
     const options = {
@@ -261,6 +263,7 @@ export class Sessions implements Subscribers {
       retain: retain && retainAsPublished,
       ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
       ...(sharedFilter !== undefined && { sharedFilter }),
+      ...(awaitsCommit && { awaitsCommit }),
     };
     this.#parts.delivering.deliver(session, publication, options, nowMs);
   }
@@ -269,7 +272,9 @@ export class Sessions implements Subscribers {
   #handOver(messages: readonly QueuedMessage[], nowMs: number): void {
     for (const { publication, target } of messages) {
       const { sharedFilter } = target;
-      if (sharedFilter === undefined || this.deliverShared(publication, sharedFilter, false, nowMs)) continue;
+      if (sharedFilter === undefined) continue;
+      const message = { publication, sharedFilter, queues: false, isNumbered: false };
+      if (this.deliverShared(message, nowMs)) continue;
       this.#parts.handOver(publication, sharedFilter, nowMs);
     }
   }

@@ -24,6 +24,8 @@ export class Retained {
   #sweptAtMs = -Infinity;
   /** Set or cleared (undefined) since the last commit: newest wins. */
   #unwritten = new Map<string, Publication | undefined>();
+  /** What a commit that is on its way writes. */
+  #flushed: ReadonlyMap<string, Publication | undefined> = new Map();
 
   constructor(storage: ShardStorage, limits: Limits, counters: Counters) {
     this.#storage = storage;
@@ -77,9 +79,7 @@ export class Retained {
 
   /** The topic's retained message; an expired one is removed instead ([MQTT-3.3.2-5]). */
   read(topicName: string, nowMs: number): Publication | undefined {
-    const publication = this.#unwritten.has(topicName)
-      ? this.#unwritten.get(topicName)
-      : this.#storage.readRetained(topicName);
+    const publication = this.#newest(topicName);
     if (publication === undefined || !isExpired(publication, nowMs)) return publication;
     this.#clear(topicName);
     return undefined;
@@ -88,7 +88,19 @@ export class Retained {
   takeUnwritten(): Map<string, Publication | undefined> {
     const unwritten = this.#unwritten;
     this.#unwritten = new Map();
+    this.#flushed = unwritten;
     return unwritten;
+  }
+
+  /** What was flushed is in storage now, where it is read from. */
+  noteCommitted(): void {
+    if (this.#flushed.size > 0) this.#flushed = new Map();
+  }
+
+  #newest(topicName: string): Publication | undefined {
+    if (this.#unwritten.has(topicName)) return this.#unwritten.get(topicName);
+    if (this.#flushed.has(topicName)) return this.#flushed.get(topicName);
+    return this.#storage.readRetained(topicName);
   }
 
   /** Removes what has expired, at most once a minute. */

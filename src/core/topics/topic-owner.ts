@@ -15,6 +15,16 @@ import type { ServerTopics } from "./server-topics.ts";
 import { serverTopicKey } from "./server-topics.ts";
 import { SharedChoice } from "./shared-choice.ts";
 
+/** A message for one member of a Shared Subscription. */
+export interface SharedMessage {
+  readonly publication: Publication;
+  readonly sharedFilter: string;
+  /** It may wait for a member that is away. */
+  readonly queues: boolean;
+  /** It is remembered that it came, so that it does not go to another member when it comes again. */
+  readonly isNumbered: boolean;
+}
+
 /** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
   /** To every session with a matching subscription, and to one member of each Shared Subscription. */
@@ -25,8 +35,8 @@ export interface Subscribers {
     publisherClientId: string,
     nowMs: number,
   ): { readonly isMatched: boolean; readonly isSubscribed: boolean };
-  /** To one member: one that is online or, if `queues`, any. False when there is none. */
-  deliverShared(publication: Publication, sharedFilter: string, queues: boolean, nowMs: number): boolean;
+  /** To one member, preferably one that is online. False when there is none. */
+  deliverShared(message: SharedMessage, nowMs: number): boolean;
   sharedFiltersOf(topicName: string): readonly string[];
   membersOf(sharedFilter: string): Members | undefined;
 }
@@ -262,7 +272,8 @@ export class TopicOwner {
     }
     const { shard, queues } = chosen;
     if (shard === self) {
-      const isTaken = subscribers.deliverShared(publication, sharedFilter, queues, nowMs);
+      const message = { publication, sharedFilter, queues, isNumbered: isDurable };
+      const isTaken = subscribers.deliverShared(message, nowMs);
       settle?.(isTaken ? success : nobody);
       return;
     }

@@ -1,0 +1,77 @@
+/** `npm run cost`: what described loads cost a month, from what the real core does with them. */
+import { parseArgs } from "node:util";
+import { flushesPerSecDeployed } from "../scaling/namespace.ts";
+import type { Measurement } from "./measure.ts";
+import { measure } from "./measure.ts";
+import type { ProcessorTimes } from "./processor.ts";
+import { measureProcessor, workMsOf } from "./processor.ts";
+import type { Variant } from "./report.ts";
+import { formatReport } from "./report.ts";
+import { resultOf } from "./result.ts";
+import type { Workload, WorkloadName } from "./workloads.ts";
+import { shardCounts, workloads } from "./workloads.ts";
+
+const help = `Usage: npm run cost -- [flags]
+
+  --json    print JSON instead of tables: an object for each load and number of shards, one a line
+  --help    print this
+`;
+
+interface Run {
+  readonly workload: Workload;
+  readonly measurement: Measurement;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { json: { type: "boolean" }, help: { type: "boolean" } } });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return;
+  }
+  log("processor time of workerd");
+  const times = await measureProcessor();
+  const runs = workloads.flatMap((workload) =>
+    shardCounts.map((shards) => ({ workload, measurement: run(workload, shards, times) })),
+  );
+  const results = runs.map(({ measurement, workload }) => resultOf(workload, measurement));
+  if (values.json === true)
+    process.stdout.write(results.map((result) => `${JSON.stringify(result)}\n`).join(""));
+  else process.stdout.write(`\n${formatReport(results, variantsOf(runs, times), times)}\n`);
+}
+
+function run(workload: Workload, shards: number, times: ProcessorTimes, flushesPerSec?: number): Measurement {
+  log(`${workload.name}, ${shards} ${shards === 1 ? "shard" : "shards"}`);
+  return measure(workload, shards, workMsOf(times, workload.name), flushesPerSec);
+}
+
+function variantsOf(runs: readonly Run[], times: ProcessorTimes): Variant[] {
+  const shardsMax = Math.max(...shardCounts);
+  const flushesPerSec = flushesPerSecDeployed / shardsMax;
+  const slower = workloadOf("qos1-10k");
+  const packed = runs
+    .filter(({ workload }) => workload.name === "retained-10k")
+    .map(({ measurement, workload }) => {
+      const { seconds, steady } = measurement;
+      const result = resultOf(workload, measurement, steady.commits / seconds);
+      return { what: "the retained messages of a flush in one row", result };
+    });
+  const measurement = run(slower, shardsMax, times, flushesPerSec);
+  const what = `\`FLUSHES_PER_SEC_MAX\` ${flushesPerSec} instead of ${flushesPerSecDeployed}`;
+  return [{ what, result: resultOf(slower, measurement) }, ...packed];
+}
+
+function workloadOf(wanted: WorkloadName): Workload {
+  const found = workloads.find(({ name }) => name === wanted);
+  if (found === undefined) throw new Error(`There is no load ${wanted}`);
+  return found;
+}
+
+/** Progress goes to standard error, so that the report can be redirected. */
+function log(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+// A signal must not leave a broker behind: "exit" handlers end it.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+await main();
