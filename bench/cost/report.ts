@@ -1,5 +1,5 @@
 import { awsPricesOf } from "../pricing/aws.ts";
-import { objectGb, monthSec, prices, pricesOf } from "../pricing/cloudflare.ts";
+import { monthSec, objectGb, prices, pricesOf } from "../pricing/cloudflare.ts";
 import { flushesPerSecDeployed } from "../scaling/namespace.ts";
 import { percent, short, table, whole } from "../scaling/table.ts";
 import { assumptions } from "./assumptions.ts";

@@ -88,7 +88,7 @@ export class Retained {
   takeUnwritten(): Map<string, Publication | undefined> {
     const unwritten = this.#unwritten;
     this.#unwritten = new Map();
-    this.#flushed = unwritten;
+    this.#flushed = this.#flushed.size === 0 ? unwritten : new Map([...this.#flushed, ...unwritten]);
     return unwritten;
   }
 
