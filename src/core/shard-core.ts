@@ -281,8 +281,8 @@ export class ShardCore implements ShardContext {
       if (one.client !== undefined) this.load(nowMs);
       const { reasonCode, reasonString } = one.incompleteness;
       disconnect(this, one, reasonCode, reasonString, nowMs);
+      this.#connections.delete(one.connectionId);
     }
-    this.#connections.dropClosed();
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
