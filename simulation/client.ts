@@ -282,7 +282,8 @@ export class Client implements LinkClient {
 
   #sendBacklog(): void {
     const link = this.#link;
-    while (link !== undefined && this.isReady && this.outbound.hasRoom) {
+    if (link === undefined) return;
+    while (this.isReady && this.outbound.hasRoom) {
       const message = this.#backlog.shift();
       if (message === undefined) return;
       // What waited for a connection belongs to the session in which it goes out.

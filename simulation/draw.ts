@@ -26,7 +26,7 @@ export function drawPlan(seed: number): Plan {
   const clients = drawClients(random, placement, topicNames);
   const qosMix = random.pick<readonly QoS[]>([[1], [2], [1, 2], [0, 1, 2], [0, 1, 1, 2, 2, 2]]);
   const swarm: Swarm = { random, shards, endsAtMs, topicNames, qosMix, clients };
-  const steps = [...drawTraffic(swarm), ...drawMoves(swarm), ...drawFaults(swarm)];
+  const steps = [...drawTraffic(swarm), ...drawMoves(swarm), ...drawFlaps(swarm), ...drawFaults(swarm)];
   return {
     seed,
     shards,
@@ -196,6 +196,27 @@ function drawMoves({ random, endsAtMs, topicNames, clients }: Swarm): Step[] {
   return steps;
 }
 
+/** Somebody unsubscribes and subscribes again, again and again, while there are messages on their way. */
+function drawFlaps({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): Step[] {
+  const steps: Step[] = [];
+  if (!random.chance(0.25)) return steps;
+  const others = clients.filter(({ isMember }) => !isMember);
+  if (others.length === 0) return steps;
+  const { index: client } = random.pick(others);
+  const topicName = random.pick(topicNames);
+  const wanted: Wanted = { filter: topicName, qos: 2, noLocal: false, retainHandling: 2 };
+  let atMs = random.between(100, endsAtMs);
+  for (let left = random.between(2, 12); left > 0 && atMs < endsAtMs; left -= 1) {
+    steps.push({ type: left % 2 === 0 ? "unsubscribe" : "subscribe", atMs, client, wanted });
+    const publisher = random.between(0, clients.length - 1);
+    const about = { topicName, qos: random.pick(qosMix), count: 1, retain: false, isClearing: false };
+    const publishAtMs = Math.max(0, atMs + random.between(-100, 100));
+    steps.push({ type: "publish", atMs: publishAtMs, client: publisher, ...about });
+    atMs += random.between(0, random.pick([50, 400, 6_000]));
+  }
+  return steps;
+}
+
 function drawLeaving(random: Random, atMs: number, client: number): Step {
   const isNoticed = random.chance(0.8);
   return {
@@ -228,7 +249,8 @@ function drawFaults({ random, endsAtMs, shards }: Swarm): Step[] {
     else if (type === "partition") {
       const side = Array.from({ length: shards }, (_, index) => index).filter(() => random.chance(0.5));
       steps.push({ type, atMs, side, forMs: random.pick([500, 4_000, 20_000]) });
-    } else steps.push({ type, atMs, shard });
+    } else if (type === "evict") steps.push({ type, atMs, shard });
+    else steps.push({ type, atMs, shard, where: random.pick(["event", "read"]) });
   }
   return steps;
 }

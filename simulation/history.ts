@@ -71,6 +71,8 @@ export class History {
   readonly lines: string[] = [];
   /** Clients whose session ended while they were members of Shared Subscriptions. */
   readonly endedSessions = new Set<number>();
+  /** A shard has lost its memory, and with it what has come already. */
+  mayRepeat = false;
   readonly nowMs: () => number;
   /** By index. */
   readonly plans = new Map<number, ClientPlan>();

@@ -93,7 +93,12 @@ export class Link {
   }
 
   get isServed(): boolean {
-    return this.shard.links.get(this.linkId) === this && !this.isGone;
+    return this.#isKnown && !this.isGone;
+  }
+
+  /** The shard has the socket, though it may have ended. */
+  get #isKnown(): boolean {
+    return this.shard.links.get(this.linkId) === this;
   }
 
   /** Packets that are sent at the same time come as one message. */
@@ -151,13 +156,12 @@ export class Link {
     const { linkId, shard } = this;
     if (!this.isServed) return;
     this.isGone = true;
-    const isServed = (): boolean => shard.links.get(linkId) === this;
     const hear = (): void => {
       this.isHeard = true;
-      if (isServed()) this.#end("closed");
+      if (this.#isKnown) this.#end("closed");
     };
     this.#scheduler.after(this.#random.between(0, closingMsMax), () =>
-      shard.post({ type: "closed", connectionId: linkId }, hear, () => isServed() && shard.forget(linkId)),
+      shard.post({ type: "closed", connectionId: linkId }, hear, () => this.#isKnown && shard.forget(linkId)),
     );
   }
 
@@ -165,7 +169,7 @@ export class Link {
     const { linkId, shard } = this;
     if (!this.isServed) return;
     shard.post({ type: "receive", connectionId: linkId, packets, unfinished: false }, () => {
-      if (!this.isServed) return;
+      if (!this.#isKnown) return;
       for (const packet of packets) this.#note(packet);
     });
   }
@@ -174,7 +178,7 @@ export class Link {
     if (packet.type === "connect") {
       this.record.connect = packet;
       this.record.attachedAtMs = this.#scheduler.nowMs;
-      this.shard.noteRecent(this.record);
+      this.shard.doubts.note(this.record);
     }
     if (packet.type === "disconnect")
       this.#end(packet.reasonCode === 0 ? "disconnect" : "disconnectWithWill");
@@ -184,7 +188,7 @@ export class Link {
     if (this.record.end !== undefined) return;
     this.record.end = kind;
     this.record.endedAtMs = this.#scheduler.nowMs;
-    if (kind !== "reset") this.shard.noteRecent(this.record);
+    if (kind !== "reset") this.shard.doubts.note(this.record);
   }
 
   #up(work: () => void): void {

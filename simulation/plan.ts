@@ -60,7 +60,14 @@ export type Step =
     }
   | { readonly type: "stall"; readonly atMs: number; readonly client: number; readonly forMs: number }
   | { readonly type: "reset"; readonly atMs: number; readonly shard: number; readonly restartMs: number }
-  | { readonly type: "evict" | "fail"; readonly atMs: number; readonly shard: number }
+  | { readonly type: "evict"; readonly atMs: number; readonly shard: number }
+  /** An exception: after the next event, or where storage is read next. */
+  | {
+      readonly type: "fail";
+      readonly atMs: number;
+      readonly shard: number;
+      readonly where: "event" | "read";
+    }
   | { readonly type: "deploy"; readonly atMs: number; readonly restartMs: number }
   | { readonly type: "weather"; readonly atMs: number; readonly weather: Weather }
   | {

@@ -86,15 +86,15 @@ export class ShardNetwork {
     if (fate < lost + foreign) return this.#refuse(call);
     const losesAnswer = fate < lost + foreign + lostAnswer;
     const target = this.#shardOf(batch.to);
-    const targetLife = target.life;
+    const { memory } = target;
     this.#scheduler.after(delayMs, () => {
-      // What nobody waits for comes to the object that it was sent to, or to none.
-      if (!call.isOpen && target.life !== targetLife) return;
+      // What nobody waits for comes to whom it was sent to, or to nobody.
+      if (!call.isOpen && target.memory !== memory) return;
       this.#arrive(call, losesAnswer);
-      const { life: firstLife } = target;
       if (!this.#random.chance(twice)) return;
+      const { memory: first } = target;
       this.#scheduler.after(this.#random.in(repeatMs), () => {
-        if (target.life === firstLife) this.#arrive(call, losesAnswer);
+        if (target.memory === first) this.#arrive(call, losesAnswer);
       });
     });
   }

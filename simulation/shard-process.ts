@@ -6,7 +6,9 @@ import type { Batch, BatchAnswer } from "../src/core/peers/message.ts";
 import { ShardCore } from "../src/core/shard-core.ts";
 import { decodeAttachment, encodeAttachment } from "../src/shard/attachment-codec.ts";
 import { Disk } from "./disk.ts";
-import type { Link, LinkRecord } from "./link.ts";
+import { Doubts } from "./doubts.ts";
+import { FlakyStorage, PlannedFailure } from "./flaky-storage.ts";
+import type { Link } from "./link.ts";
 import type { Random, Span } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -40,14 +42,13 @@ export class ShardProcess {
   readonly links = new Map<string, Link>();
   /** Counts constructions of the object: nothing of one gets into the next. */
   life = 0;
+  /** Counts its memories: of one life there may be several. */
+  memory = 0;
   /** Objects, or their memory, lost. */
   lossCount = 0;
   /** When the object was constructed, each time. */
   readonly startedAtMs: number[] = [];
-  /** What was handled before that time is safe. */
-  #safeThroughMs = -Infinity;
-  /** What happened to connections and is perhaps not safe. */
-  #recent: LinkRecord[] = [];
+  readonly doubts = new Doubts();
   readonly #parts: ShardParts;
   readonly #attachments = new Map<string, Uint8Array>();
   #core: ShardCore | undefined;
@@ -63,6 +64,7 @@ export class ShardProcess {
   #timerDueAtMs: number | undefined;
   #armedAtMs: number | undefined;
   #failsNext = false;
+  #storage: FlakyStorage | undefined;
 
   constructor(parts: ShardParts) {
     this.#parts = parts;
@@ -109,7 +111,7 @@ export class ShardProcess {
   reset(restartMs: number): void {
     this.#parts.log(`shard ${this.index} is reset`);
     this.lossCount += 1;
-    this.#doubtRecent();
+    if (this.#hasJoined || !this.disk.isSafe) this.doubts.raise();
     this.#end(restartMs);
     this.disk.crash();
     // What sockets had to say goes with them.
@@ -121,15 +123,16 @@ export class ShardProcess {
     this.#armAlarm();
   }
 
-  /** The next event ends with an exception. */
-  fail(): void {
-    this.#failsNext = true;
+  /** An exception comes with the next event, or where storage is read next. */
+  fail(where: "event" | "read"): void {
+    if (where === "event") this.#failsNext = true;
+    else if (this.#storage !== undefined) this.#storage.failsNext = true;
   }
 
-  /** Something happened to the connection that a crash may undo. */
-  noteRecent(record: LinkRecord): void {
-    this.#recent = this.#recent.filter((other) => timeOf(other) >= this.#safeThroughMs);
-    this.#recent.push(record);
+  /** No exceptions any more. */
+  heal(): void {
+    this.#failsNext = false;
+    if (this.#storage !== undefined) this.#storage.failsNext = false;
   }
 
   /** For checks: the core with all that it knows, as it is or as it would wake. */
@@ -138,14 +141,6 @@ export class ShardProcess {
     const core = this.#core as unknown as ShardCore;
     core.load(this.#parts.scheduler.nowMs);
     return core;
-  }
-
-  #doubtRecent(): void {
-    const isSafe = !this.#hasJoined && this.disk.isSafe;
-    if (isSafe) return;
-    for (const record of this.#recent) {
-      if (timeOf(record) >= this.#safeThroughMs) record.isUncertain = true;
-    }
   }
 
   #end(downMs: number): void {
@@ -214,7 +209,7 @@ export class ShardProcess {
     scheduler.at(this.#safeAtMs, () => {
       if (this.life !== life) return;
       this.disk.secure(number);
-      this.#safeThroughMs = writtenAtMs;
+      this.doubts.noteSafe(writtenAtMs);
       for (let [first] = this.#held; first !== undefined && first.batch <= number; [first] = this.#held) {
         this.#held.shift();
         first.go();
@@ -238,6 +233,7 @@ export class ShardProcess {
     try {
       effects = core.handle(input, this.#parts.scheduler.nowMs);
     } catch (error) {
+      if (error instanceof PlannedFailure) return this.#recover(input);
       throw new Error(`shard ${this.index} fails at "${input.type}"`, { cause: error });
     }
     if (fails) this.#recover(input);
@@ -246,6 +242,7 @@ export class ShardProcess {
 
   #start(): void {
     this.#core = this.#newCore();
+    this.memory += 1;
     const { random, scheduler } = this.#parts;
     this.startedAtMs.push(scheduler.nowMs);
     const { alarmAtMs } = this.disk;
@@ -263,9 +260,10 @@ export class ShardProcess {
   #newCore(): ShardCore {
     const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
     const { links } = this;
+    this.#storage = new FlakyStorage(this.disk.storage);
     return new ShardCore(this.#parts.config, {
       shardIndex: this.index,
-      storage: this.#storage(),
+      storage: this.#storage,
       connections: {
         *list() {
           for (const [connectionId, { isGone, isHeard }] of links) {
@@ -281,17 +279,12 @@ export class ShardProcess {
     });
   }
 
-  #storage() {
-    return this.disk.storage;
-  }
-
   /** As after a defect: nothing of the event is kept, and who cannot go on from an attachment is sent away. */
   #recover(input: Input): void {
     this.#parts.log(`shard ${this.index} recovers from a defect at "${input.type}"`);
     this.#failsNext = false;
     this.lossCount += 1;
-    this.#hasJoined = true;
-    this.#doubtRecent();
+    this.doubts.raise();
     const lost = new Set(this.#core?.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     const forgotten = [...this.#unanswered];
@@ -400,8 +393,4 @@ export class ShardProcess {
     this.#armedAtMs = undefined;
     this.post({ type: "alarm" });
   }
-}
-
-function timeOf({ attachedAtMs = 0, endedAtMs = 0 }: LinkRecord): number {
-  return Math.max(attachedAtMs, endedAtMs);
 }

@@ -19,7 +19,7 @@ export function shrink(plan: Plan, result: Result, run: (plan: Plan) => Result, 
     best = { plan: candidate, result: found };
     return true;
   };
-  for (let isShorter = true; isShorter && runsLeft > 0;) {
+  for (let isShorter = true; isShorter;) {
     isShorter = shrinkSteps(() => best.plan, attempt);
     isShorter = shrinkClients(() => best.plan, attempt) || isShorter;
     isShorter = shrinkCounts(() => best.plan, attempt) || isShorter;

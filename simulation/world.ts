@@ -81,6 +81,7 @@ export class World {
     this.#isPeace = true;
     this.history.log("peace");
     this.network.heal();
+    for (const shard of this.shards) shard.heal();
     for (const client of this.clients) client.rest();
   }
 
@@ -164,7 +165,7 @@ export class World {
       case "evict":
         return this.#evict(step.shard, this.scheduler.nowMs + evictWithinMs);
       case "fail":
-        return this.shards[step.shard]?.fail();
+        return this.shards[step.shard]?.fail(step.where);
       case "weather":
         this.network.weather = step.weather;
         return;

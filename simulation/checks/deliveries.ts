@@ -11,6 +11,7 @@ export function checkDeliveries(history: History): void {
   for (const [client, got] of receipts) {
     checkWanted(got, interests.get(client) ?? []);
     checkOnce(got, client);
+    if (!history.mayRepeat) checkQos0(got, client);
     // Members of Shared Subscriptions take over what others have not had.
     if (!history.planOf(client).isMember) checkOrder(got, client);
   }
@@ -45,6 +46,16 @@ function checkOnce(receipts: readonly Receipt[], client: number): void {
   }
 }
 
+/** As long as no shard has lost its memory, what may get lost comes once at most. */
+function checkQos0(receipts: readonly Receipt[], client: number): void {
+  const seen = new Set<Message>();
+  for (const { message, retain } of receipts) {
+    if (message.qos !== 0 || retain) continue;
+    if (seen.has(message)) throw new Violation("QoS 0", `client ${client} gets ${message.id} twice`);
+    seen.add(message);
+  }
+}
+
 /** [MQTT-4.6.0-6] per publisher, topic and QoS; what comes again does not count. */
 function checkOrder(receipts: readonly Receipt[], client: number): void {
   const newest = new Map<string, Message>();
@@ -52,7 +63,8 @@ function checkOrder(receipts: readonly Receipt[], client: number): void {
   for (const { message, epoch, qos, retain, dup } of receipts) {
     const { publisher, topicName } = message;
     const line = [epoch, publisher, message.epoch, topicName, message.qos, qos].join(" ");
-    if (message.willOf !== undefined) continue;
+    // What has expired while it waited may come again from its publisher.
+    if (message.willOf !== undefined || message.expirySec !== undefined) continue;
     const known = newest.get(line);
     const isRepeated = seen.has(`${epoch} ${message.id}`);
     if (!retain) seen.add(`${epoch} ${message.id}`);
