@@ -232,6 +232,19 @@ const routes: readonly Mutant[] = [
       ),
   },
   {
+    name: "an older change of a route undoes a newer one",
+    plant: () =>
+      replaced(
+        Routes.prototype,
+        "add",
+        (original) =>
+          function (this: Routes, filter, shard, ...rest) {
+            this.remove(filter, shard, everything);
+            original.call(this, filter, shard, ...rest);
+          },
+      ),
+  },
+  {
     name: "a subscription is kept before its route is there",
     plant: () =>
       replaced(
@@ -288,6 +301,18 @@ const clients: readonly Mutant[] = [
   {
     name: "a session does not expire",
     plant: () => computed(Session.prototype, "expiresAtMs", () => () => undefined),
+  },
+  {
+    name: "a shard that wakes forgets which QoS 2 messages came from a client",
+    plant: () =>
+      replaced(
+        Session.prototype,
+        "restoreState",
+        (original) =>
+          function (this: Session, state) {
+            original.call(this, { ...state, receivedQos2: [] });
+          },
+      ),
   },
   {
     name: "a Will is published twice",

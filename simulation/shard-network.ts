@@ -37,9 +37,9 @@ interface Arrival {
   readonly losesAnswer: boolean;
 }
 
-/** Callers give up before; what comes later than that comes to the same object or not at all. */
-const slowMs: Span = [500, 4_500];
-const repeatMs: Span = [1, 8_000];
+/** Callers give up after 5 s. What comes later than that comes to an object that has lost nothing since, or not at all. */
+const slowMs: Span = [500, 15_000];
+const repeatMs: Span = [1, 20_000];
 
 export class ShardNetwork {
   weather: Weather = fairWeather;
@@ -86,15 +86,14 @@ export class ShardNetwork {
     if (fate < lost + foreign) return this.#refuse(call);
     const losesAnswer = fate < lost + foreign + lostAnswer;
     const target = this.#shardOf(batch.to);
-    const { memory } = target;
+    const losses = target.lossCount;
     this.#scheduler.after(delayMs, () => {
-      // What nobody waits for comes to whom it was sent to, or to nobody.
-      if (!call.isOpen && target.memory !== memory) return;
+      if (!call.isOpen && target.lossCount !== losses) return;
       this.#arrive(call, losesAnswer);
       if (!this.#random.chance(twice)) return;
-      const { memory: first } = target;
+      const lossesThen = target.lossCount;
       this.#scheduler.after(this.#random.in(repeatMs), () => {
-        if (target.memory === first) this.#arrive(call, losesAnswer);
+        if (target.lossCount === lossesThen) this.#arrive(call, losesAnswer);
       });
     });
   }

@@ -13,7 +13,7 @@ export function checkDeliveries(history: History): void {
     checkOnce(got, client);
     if (!history.mayRepeat) checkQos0(got, client);
     // Members of Shared Subscriptions take over what others have not had.
-    if (!history.planOf(client).isMember) checkOrder(got, client);
+    if (!history.planOf(client).isMember) checkOrder(got, interests.get(client) ?? [], client);
   }
   for (const [client, own] of interests) checkOwed(history, client, own, receipts.get(client) ?? []);
 }
@@ -57,7 +57,7 @@ function checkQos0(receipts: readonly Receipt[], client: number): void {
 }
 
 /** [MQTT-4.6.0-6] per publisher, topic and QoS; what comes again does not count. */
-function checkOrder(receipts: readonly Receipt[], client: number): void {
+function checkOrder(receipts: readonly Receipt[], interests: readonly Interest[], client: number): void {
   const newest = new Map<string, Message>();
   const seen = new Set<string>();
   for (const { message, epoch, qos, retain, dup } of receipts) {
@@ -65,6 +65,8 @@ function checkOrder(receipts: readonly Receipt[], client: number): void {
     const line = [epoch, publisher, message.epoch, topicName, message.qos, qos].join(" ");
     // What has expired while it waited may come again from its publisher.
     if (message.willOf !== undefined || message.expirySec !== undefined) continue;
+    // What an earlier subscriber was sent may be repeated to a later one.
+    if (!interests.some((interest) => interest.epoch === epoch && isBefore(interest, message))) continue;
     const known = newest.get(line);
     const isRepeated = seen.has(`${epoch} ${message.id}`);
     if (!retain) seen.add(`${epoch} ${message.id}`);
@@ -75,6 +77,10 @@ function checkOrder(receipts: readonly Receipt[], client: number): void {
     }
     if (!retain && (known === undefined || known.number < message.number)) newest.set(line, message);
   }
+}
+
+function isBefore({ askedAtMs, filter }: Interest, { sentAtMs = 0, topicName }: Message): boolean {
+  return askedAtMs <= sentAtMs && matches(filter, topicName);
 }
 
 /** What was acknowledged comes to all who were subscribed before it was sent and have been ever since. */
