@@ -37,9 +37,10 @@ interface Arrival {
   readonly losesAnswer: boolean;
 }
 
-/** Callers give up after 5 s. What comes later than that comes to an object that has lost nothing since, or not at all. */
 const slowMs: Span = [500, 15_000];
 const repeatMs: Span = [1, 20_000];
+/** Callers have given up by then. */
+const lateMs = 5_000;
 
 export class ShardNetwork {
   weather: Weather = fairWeather;
@@ -86,15 +87,14 @@ export class ShardNetwork {
     if (fate < lost + foreign) return this.#refuse(call);
     const losesAnswer = fate < lost + foreign + lostAnswer;
     const target = this.#shardOf(batch.to);
-    const losses = target.lossCount;
+    const isSame = sameness(target, batch);
     this.#scheduler.after(delayMs, () => {
-      if (!call.isOpen && target.lossCount !== losses) return;
+      const isAwaited = call.isOpen && delayMs < lateMs && this.#shardOf(batch.from).life === life;
+      if (!isAwaited && !isSame()) return;
       this.#arrive(call, losesAnswer);
       if (!this.#random.chance(twice)) return;
-      const lossesThen = target.lossCount;
-      this.#scheduler.after(this.#random.in(repeatMs), () => {
-        if (target.lossCount === lossesThen) this.#arrive(call, losesAnswer);
-      });
+      const isSameThen = sameness(target, batch);
+      this.#scheduler.after(this.#random.in(repeatMs), () => isSameThen() && this.#arrive(call, losesAnswer));
     });
   }
 
@@ -158,6 +158,16 @@ export class ShardNetwork {
   #shardOf(index: number): ShardProcess {
     return this.#shards[index] as ShardProcess;
   }
+}
+
+/**
+ * Whether what nobody waits for may still come: an object does not sleep while calls to it are that late. Changes of
+ * routes may, for they say how old they are.
+ */
+function sameness(target: ShardProcess, { items }: Batch): () => boolean {
+  const { lossCount, memory } = target;
+  const isFenced = items.every(({ type }) => type === "addRoute" || type === "removeRoute");
+  return () => target.lossCount === lossCount && (isFenced || target.memory === memory);
 }
 
 function nameOf({ from, to, lane, sequence }: Batch): string {

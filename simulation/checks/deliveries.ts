@@ -79,8 +79,11 @@ function checkOrder(receipts: readonly Receipt[], interests: readonly Interest[]
   }
 }
 
-function isBefore({ askedAtMs, filter }: Interest, { sentAtMs = 0, topicName }: Message): boolean {
-  return askedAtMs <= sentAtMs && matches(filter, topicName);
+function isBefore(
+  { sinceMs = Infinity, endedAtMs = Infinity, filter }: Interest,
+  { sentAtMs = 0, topicName }: Message,
+): boolean {
+  return sinceMs <= sentAtMs && sentAtMs <= endedAtMs && matches(filter, topicName);
 }
 
 /** What was acknowledged comes to all who were subscribed before it was sent and have been ever since. */

@@ -14,7 +14,8 @@ export function checkShared(world: World): void {
   const { history, plan, shards } = world;
   const shared = history.interests.filter(({ filter }) => sharedPart(filter) !== undefined);
   const isCalm = plan.steps.every(({ type }) => type === "publish" || type === "stall");
-  const wasLost = shards.some(({ lossCount }) => lossCount > 0);
+  // What is in flight to a session without a row is in memory only.
+  const wasLost = shards.some(({ memory }) => memory > 1);
   for (const [filter, interests] of Map.groupBy(shared, (interest) => interest.filter)) {
     const members = new Set(interests.map(({ client }) => client));
     const group: Group = { filter, interests, members };
