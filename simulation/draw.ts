@@ -156,15 +156,14 @@ function drawTraffic({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): 
   for (let left = count; left > 0; left -= 1) {
     const client = random.between(0, clients.length - 1);
     const atMs = random.between(100, endsAtMs);
-    const retain = random.chance(retains);
-    // Each retained topic has one publisher, which keeps to one QoS.
-    const kept = random.between(0, 2);
+    const plain = { topicName: random.pick(topicNames), qos: random.pick(qosMix), retain: false };
+    const { topicName, qos, retain } = random.chance(retains) ? drawKept(random, client) : plain;
     steps.push({
       type: "publish",
       atMs,
       client,
-      topicName: retain ? `k${client}/${kept}` : random.pick(topicNames),
-      qos: retain ? ((((client + kept) % 2) + 1) as QoS) : random.pick(qosMix),
+      topicName,
+      qos,
       count: bursts ? random.between(1, 12) : random.between(1, 2),
       retain,
       isClearing: retain && random.chance(0.15),
@@ -199,22 +198,37 @@ function drawMoves({ random, endsAtMs, topicNames, clients }: Swarm): Step[] {
 /** Somebody unsubscribes and subscribes again, again and again, while there are messages on their way. */
 function drawFlaps({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): Step[] {
   const steps: Step[] = [];
-  if (!random.chance(0.25)) return steps;
+  if (!random.chance(0.3)) return steps;
   const others = clients.filter(({ isMember }) => !isMember);
   if (others.length === 0) return steps;
   const { index: client } = random.pick(others);
-  const topicName = random.pick(topicNames);
-  const wanted: Wanted = { filter: topicName, qos: 2, noLocal: false, retainHandling: 2 };
+  const publisher = random.between(0, clients.length - 1);
+  const isKept = random.chance(0.5);
+  const kept = drawKept(random, publisher);
+  const plain = { topicName: random.pick(topicNames), qos: random.pick(qosMix), retain: false };
+  const about = { client: publisher, count: 1, isClearing: false, ...(isKept ? kept : plain) };
+  const wanted: Wanted = {
+    filter: about.topicName,
+    qos: random.pick([1, 2, 2]),
+    noLocal: false,
+    retainHandling: isKept ? 0 : 2,
+  };
   let atMs = random.between(100, endsAtMs);
-  for (let left = random.between(2, 12); left > 0 && atMs < endsAtMs; left -= 1) {
-    steps.push({ type: left % 2 === 0 ? "unsubscribe" : "subscribe", atMs, client, wanted });
-    const publisher = random.between(0, clients.length - 1);
-    const about = { topicName, qos: random.pick(qosMix), count: 1, retain: false, isClearing: false };
-    const publishAtMs = Math.max(0, atMs + random.between(-100, 100));
-    steps.push({ type: "publish", atMs: publishAtMs, client: publisher, ...about });
-    atMs += random.between(0, random.pick([50, 400, 6_000]));
+  const pauseMs = random.pick([50, 400, 2_000, 6_000]);
+  for (let left = random.between(2, 16); left > 0 && atMs < endsAtMs; left -= 1) {
+    const isOn = isKept || left % 2 === 1;
+    steps.push({ type: isOn ? "subscribe" : "unsubscribe", atMs, client, wanted });
+    const publishAtMs = Math.max(0, atMs + random.between(-pauseMs, pauseMs));
+    steps.push({ type: "publish", atMs: publishAtMs, ...about });
+    atMs += random.between(0, pauseMs);
   }
   return steps;
+}
+
+/** Each retained topic has one publisher, which keeps to one QoS. */
+function drawKept(random: Random, client: number): { topicName: string; qos: QoS; retain: boolean } {
+  const kept = random.between(0, 2);
+  return { topicName: `k${client}/${kept}`, qos: (client + kept) % 2 === 0 ? 1 : 2, retain: true };
 }
 
 function drawLeaving(random: Random, atMs: number, client: number): Step {
@@ -248,7 +262,8 @@ function drawFaults({ random, endsAtMs, shards }: Swarm): Step[] {
     else if (type === "weather") steps.push({ type, atMs, weather: drawWeather(random, severity) });
     else if (type === "partition") {
       const side = Array.from({ length: shards }, (_, index) => index).filter(() => random.chance(0.5));
-      steps.push({ type, atMs, side, forMs: random.pick([500, 4_000, 20_000]) });
+      const isOneWay = random.chance(0.5);
+      steps.push({ type, atMs, side, isOneWay, forMs: random.pick([500, 4_000, 20_000]) });
     } else if (type === "evict") steps.push({ type, atMs, shard });
     else steps.push({ type, atMs, shard, where: random.pick(["event", "read"]) });
   }

@@ -74,6 +74,8 @@ export type Step =
       readonly type: "partition";
       readonly atMs: number;
       readonly side: readonly number[];
+      /** Those are not heard by the others, but hear them. */
+      readonly isOneWay: boolean;
       readonly forMs: number;
     };
 

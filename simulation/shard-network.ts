@@ -32,6 +32,11 @@ interface Call {
   isOpen: boolean;
 }
 
+interface Partition {
+  readonly side: ReadonlySet<number>;
+  readonly isOneWay: boolean;
+}
+
 interface Arrival {
   readonly call: Call;
   readonly losesAnswer: boolean;
@@ -51,7 +56,7 @@ export class ShardNetwork {
   readonly #latencyMs: Span;
   readonly #log: (line: string) => void;
   readonly #arrivals = new Map<number, Arrival>();
-  readonly #partitions = new Set<ReadonlySet<number>>();
+  readonly #partitions = new Set<Partition>();
   #lastCallId = 0;
 
   constructor(
@@ -65,10 +70,11 @@ export class ShardNetwork {
     this.#log = parts.log;
   }
 
-  /** Those shards and the others do not hear each other. */
-  divide(side: ReadonlySet<number>, forMs: number): void {
-    this.#partitions.add(side);
-    this.#scheduler.after(forMs, () => this.#partitions.delete(side));
+  /** The others do not hear those shards and, unless `isOneWay`, are not heard by them. */
+  divide(side: ReadonlySet<number>, isOneWay: boolean, forMs: number): void {
+    const partition: Partition = { side, isOneWay };
+    this.#partitions.add(partition);
+    this.#scheduler.after(forMs, () => this.#partitions.delete(partition));
   }
 
   heal(): void {
@@ -151,7 +157,9 @@ export class ShardNetwork {
   }
 
   #isDivided({ from, to }: Batch): boolean {
-    for (const side of this.#partitions) if (side.has(from) !== side.has(to)) return true;
+    for (const { side, isOneWay } of this.#partitions) {
+      if (side.has(from) !== side.has(to) && (!isOneWay || side.has(from))) return true;
+    }
     return false;
   }
 

@@ -170,7 +170,7 @@ export class World {
         this.network.weather = step.weather;
         return;
       case "partition":
-        return this.network.divide(new Set(step.side), step.forMs);
+        return this.network.divide(new Set(step.side), step.isOneWay, step.forMs);
     }
   }
 
