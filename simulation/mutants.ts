@@ -103,9 +103,9 @@ const writing: readonly Mutant[] = [
         "flush",
         (original) =>
           function (this: MessageLog) {
-            const records = original.call(this);
+            const writes = original.call(this);
             count += 1;
-            return count % 7 === 0 ? records.slice(0, -1) : records;
+            return count % 7 === 0 ? { ...writes, segments: writes.segments.slice(0, -1) } : writes;
           },
       );
     },

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
 import type { CoreConfig } from "./core/config.ts";
 import type { Limits } from "./core/limits.ts";
-import { defaultLimits } from "./core/limits.ts";
+import { defaultLimits, queuePolicies } from "./core/limits.ts";
 import { Placement, shardsMax } from "./core/placement.ts";
 import { version } from "./version.ts";
 
@@ -43,6 +43,8 @@ const locationHints = [
 
 const uint16Max = 0xffff;
 const uint32Max = 0xffffffff;
+/** Below Cloudflare's 10 GB for an object, with room for everything else. */
+const shardBytesMax = 8_000_000_000;
 
 function wholeNumber(min: number, max: number, standard: number) {
   const error = `must be a whole number from ${min} to ${max}`;
@@ -80,7 +82,7 @@ const settings = z.object({
     .union([z.literal("unlimited").transform(() => Infinity), z.coerce.number().positive()], {
       error: 'must be a positive number or "unlimited"',
     })
-    .default(20),
+    .optional(),
   MAXIMUM_PACKET_SIZE_BYTES: wholeNumber(1024, 1024 * 1024, defaultLimits.maximumPacketSizeBytes),
   RECEIVE_MAXIMUM: wholeNumber(1, 500, defaultLimits.receiveMaximum),
   INFLIGHT_MESSAGES_MAX: wholeNumber(1, 500, defaultLimits.inflightMessagesMax),
@@ -98,6 +100,10 @@ const settings = z.object({
   SUBSCRIPTIONS_ON_ALL_SHARDS_MAX: wholeNumber(0, 100_000, defaultLimits.subscriptionsOnAllShardsMax),
   TOPIC_LEVELS_MAX: wholeNumber(1, 1000, defaultLimits.topicLevelsMax),
   QUEUED_MESSAGES_PER_SESSION_MAX: wholeNumber(0, 10_000_000, defaultLimits.queue.messagesMax),
+  QUEUED_BYTES_PER_SESSION_MAX: wholeNumber(0, uint32Max, defaultLimits.queue.bytesMax),
+  QUEUED_MESSAGES_PER_SHARD_MAX: wholeNumber(0, 1_000_000_000, defaultLimits.log.messagesMax),
+  QUEUED_BYTES_PER_SHARD_MAX: wholeNumber(0, shardBytesMax, defaultLimits.log.bytesMax),
+  QUEUE_POLICY: oneOf(queuePolicies).default(defaultLimits.queuePolicy),
   RETAINED_MESSAGES_MAX: wholeNumber(0, 10_000_000, defaultLimits.retainedMessagesMax),
   CONNECTIONS_MAX: wholeNumber(1, 32_000, defaultLimits.connectionsMax),
   SYS_INTERVAL_SEC: wholeNumber(5, 86_400, defaultLimits.serverTopicsIntervalSec),
@@ -191,7 +197,7 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
   const core: CoreConfig = {
     placement: new Placement(Object.freeze(layout)),
     limits: Object.freeze(toLimits(parsed.data)),
-    flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX,
+    flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX ?? flushesPerSecOf(SHARDS),
     allowsAnonymous: parsed.data.ANONYMOUS,
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
@@ -201,6 +207,11 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
   };
   const location = locationOf(parsed.data, prefix);
   return Object.freeze({ namespace, location, socketMode: parsed.data.SOCKETS, core: Object.freeze(core) });
+}
+
+/** Rows cost the same on one shard as on several: they share a rate, down to one that keeps acknowledgements quick. */
+function flushesPerSecOf(shards: number): number {
+  return Math.max(20 / shards, 5);
 }
 
 function locationOf({ LOCATION_HINT, JURISDICTION }: Settings, prefix: string): Location {
@@ -231,7 +242,15 @@ function toLimits(values: Settings): Limits {
     subscriptionsPerSessionMax: values.SUBSCRIPTIONS_PER_SESSION_MAX,
     subscriptionsOnAllShardsMax: values.SUBSCRIPTIONS_ON_ALL_SHARDS_MAX,
     topicLevelsMax: values.TOPIC_LEVELS_MAX,
-    queue: { ...defaultLimits.queue, messagesMax: values.QUEUED_MESSAGES_PER_SESSION_MAX },
+    queue: {
+      messagesMax: values.QUEUED_MESSAGES_PER_SESSION_MAX,
+      bytesMax: values.QUEUED_BYTES_PER_SESSION_MAX,
+    },
+    queuePolicy: values.QUEUE_POLICY,
+    log: {
+      messagesMax: values.QUEUED_MESSAGES_PER_SHARD_MAX,
+      bytesMax: values.QUEUED_BYTES_PER_SHARD_MAX,
+    },
     retainedMessagesMax: values.RETAINED_MESSAGES_MAX,
     connectionsMax: values.CONNECTIONS_MAX,
     serverTopicsIntervalSec: values.SYS_INTERVAL_SEC,

@@ -40,8 +40,13 @@ export interface Limits {
   /** Of these, Topic Filters with a wildcard in their first levels: with several shards, each has to know them. */
   readonly subscriptionsOnAllShardsMax: number;
   readonly topicLevelsMax: number;
-  /** Messages waiting for one session in the log; a further one is dropped and counted. */
+  /** Messages waiting for one session in the log; what becomes of a further one says the policy. */
   readonly queue: QueueLimits;
+  readonly queuePolicy: QueuePolicy;
+  /** The whole message log of a shard; beyond it publishers are told (0x97), whatever the policy. */
+  readonly log: QueueLimits;
+  /** What rows of the log that are more dead than alive may take before they are packed. */
+  readonly logSparseBytesMax: number;
   /** The same for a session whose messages wait in memory (until {@link Times.memoryQueueMs} sends them to the log). */
   readonly memoryQueue: QueueLimits;
   /** Messages in memory on their way to one other shard; further ones of QoS 1 and 2 go through storage. */
@@ -56,6 +61,14 @@ export interface QueueLimits {
   readonly messagesMax: number;
   readonly bytesMax: number;
 }
+
+export const queuePolicies = ["drop-newest", "drop-oldest", "refuse"] as const;
+
+/**
+ * What happens to a QoS 1 or 2 message for a session whose queue is full: it is dropped, or older ones are until there
+ * is room, or its publisher is told 0x97 (Quota exceeded).
+ */
+export type QueuePolicy = (typeof queuePolicies)[number];
 
 export const defaultLimits: Limits = {
   maximumPacketSizeBytes: 256 * 1024,
@@ -80,6 +93,9 @@ export const defaultLimits: Limits = {
   subscriptionsOnAllShardsMax: 10,
   topicLevelsMax: 128,
   queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
+  queuePolicy: "drop-newest",
+  log: { messagesMax: 10_000_000, bytesMax: 4 * 1024 * 1024 * 1024 },
+  logSparseBytesMax: 256 * 1024,
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
   lane: { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 },
   retainedMessagesMax: 100_000,

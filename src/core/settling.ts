@@ -74,7 +74,7 @@ export class Settling {
     const writes: WriteSet = {
       sessions: changedRows,
       retained: retained.takeUnwritten(),
-      segments: log.flush(),
+      ...log.flush(),
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
     };

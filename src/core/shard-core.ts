@@ -81,7 +81,7 @@ export class ShardCore implements ShardContext {
     this.config = config;
     this.#ports = ports;
     this.output = new Output(config.packetSizeBytes);
-    this.log = new MessageLog(ports.storage);
+    this.log = new MessageLog(ports.storage, config.limits);
     this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
     this.#boot = new Boot(config.placement.layout);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));

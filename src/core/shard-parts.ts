@@ -71,7 +71,6 @@ export function assemble(foundation: Foundation): ShardParts {
     storage,
     log,
     limits,
-    counters,
     delivering,
     peers,
     routes: subscriberRoutes,

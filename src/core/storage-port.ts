@@ -90,14 +90,23 @@ export interface LogTarget {
   readonly letter?: Letter;
 }
 
+/** A message as the head of its segment knows it. */
+export interface LoggedMessage {
+  /** About what it takes. */
+  readonly sizeBytes: number;
+  readonly targets: readonly LogTarget[];
+  readonly expiresAtMs?: number;
+}
+
 /** The small part of a segment: for whom its messages are, without the messages. */
 export interface SegmentHead {
   /** The row that it lies in; rows of dead segments are overwritten. */
   readonly slot: number;
   /** Place in the log; grows with every segment. */
   readonly seq: number;
-  /** By message: its targets and about its size. */
-  readonly messages: readonly { readonly sizeBytes: number; readonly targets: readonly LogTarget[] }[];
+  /** Rows with a sequence from this one up to `seq` are dead: what was alive in them is in this one. */
+  readonly fromSeq?: number;
+  readonly messages: readonly LoggedMessage[];
   readonly deliveryStates: readonly (readonly [sessionNumber: number, state: DeliveryState])[];
 }
 
@@ -112,11 +121,13 @@ export interface WriteSet {
   readonly sessions: Map<string, SessionRecord | undefined>;
   readonly retained: Map<string, Publication | undefined>;
   readonly segments: SegmentRecord[];
+  /** Dead rows of the message log that are not worth keeping for the next segment. */
+  readonly deadSlots: readonly number[];
   readonly routes: readonly RouteWrite[];
 }
 
 export function emptyWriteSet(): WriteSet {
-  return { sessions: new Map(), retained: new Map(), segments: [], routes: [] };
+  return { sessions: new Map(), retained: new Map(), segments: [], deadSlots: [], routes: [] };
 }
 
 export interface ShardStorage {

@@ -78,6 +78,7 @@ export class MemoryShardStorage implements ShardStorage {
     for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
     for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
     for (const [slot, segment] of segments) this.#write(this.#segments, slot, segment);
+    for (const slot of writes.deadSlots) this.#write(this.#segments, slot, undefined);
     for (const { version, ...place } of writes.routes) {
       this.#write(this.#routes, `${place.shard} ${place.filter}`, version && { ...place, version });
     }

@@ -9,6 +9,7 @@ import type { Publication } from "../core/publication.ts";
 import type {
   DeliveryState,
   InflightRecord,
+  LoggedMessage,
   LogTarget,
   SegmentHead,
   SessionRecord,
@@ -54,6 +55,14 @@ type TargetTuple = [
   letter?: Optional<Letter>,
 ];
 
+type LoggedTuple = [sizeBytes: number, targets: TargetTuple[], expiresAtMs?: Optional<number>];
+
+type SegmentHeadTuple = [
+  messages: LoggedTuple[],
+  deliveryStates: [sessionNumber: number, state: DeliveryStateTuple][],
+  fromSeq?: Optional<number>,
+];
+
 export type PublicationTuple = [message: MessageTuple, expiresAtMs: Optional<number>];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
@@ -85,20 +94,19 @@ export function fromPublicationTuple([tuple, expiresAtMs]: PublicationTuple): Pu
   return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
 }
 
-export function encodeSegmentHead({ messages, deliveryStates }: SegmentHead): Uint8Array {
-  return encode([
-    format,
-    messages.map(({ sizeBytes, targets }) => [sizeBytes, targets.map(toTargetTuple)]),
-    deliveryStates.map(([sessionNumber, state]) => [sessionNumber, toDeliveryStateTuple(state)]),
-  ]);
+export function encodeSegmentHead({ messages, deliveryStates, fromSeq }: SegmentHead): Uint8Array {
+  const states = deliveryStates.map(([number, state]) => [number, toDeliveryStateTuple(state)]);
+  const head = [format, messages.map(toLoggedTuple), states];
+  return encode(isSet(fromSeq) ? [...head, fromSeq] : head);
 }
 
 export function decodeSegmentHead(slot: number, seq: number, bytes: Uint8Array): SegmentHead {
-  const [messages, states] = decodeRecord<[[number, TargetTuple[]][], [number, DeliveryStateTuple][]]>(bytes);
+  const [messages, states, fromSeq] = decodeRecord<SegmentHeadTuple>(bytes);
   return {
     slot,
     seq,
-    messages: messages.map(([sizeBytes, targets]) => ({ sizeBytes, targets: targets.map(fromTargetTuple) })),
+    ...(isSet(fromSeq) && { fromSeq }),
+    messages: messages.map(fromLoggedTuple),
     deliveryStates: states.map(
       ([sessionNumber, state]) => [sessionNumber, fromDeliveryStateTuple(state)] as const,
     ),
@@ -250,6 +258,16 @@ export function fromSubscriptionTuple([
     retainHandling: (options >> 4) as 0 | 1 | 2,
     ...(isSet(identifier) && { subscriptionIdentifier: identifier }),
   };
+}
+
+function toLoggedTuple({ sizeBytes, targets, expiresAtMs }: LoggedMessage): LoggedTuple {
+  const tuples = targets.map(toTargetTuple);
+  return isSet(expiresAtMs) ? [sizeBytes, tuples, expiresAtMs] : [sizeBytes, tuples];
+}
+
+function fromLoggedTuple([sizeBytes, tuples, expiresAtMs]: LoggedTuple): LoggedMessage {
+  const targets = tuples.map(fromTargetTuple);
+  return isSet(expiresAtMs) ? { sizeBytes, targets, expiresAtMs } : { sizeBytes, targets };
 }
 
 function toTargetTuple(target: LogTarget): TargetTuple {

@@ -110,6 +110,7 @@ export class SqliteShardStorage implements ShardStorage {
       for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
       for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
       for (const segment of writes.segments) this.#writeSegment(segment);
+      for (const slot of writes.deadSlots) this.#database.run("DELETE FROM segment WHERE slot = ?", slot);
       for (const route of writes.routes) this.#writeRoute(route);
     });
     this.#schemaVersion = migrations.length;

@@ -282,12 +282,14 @@ interface Records {
   readonly sessions?: readonly SessionRecord[];
   readonly retained?: readonly Publication[];
   readonly segments?: SegmentRecord[];
+  readonly deadSlots?: readonly number[];
   readonly routes?: readonly RouteWrite[];
 }
 
-function writing({ sessions = [], retained = [], segments = [], routes = [] }: Records): WriteSet {
+function writing({ sessions = [], retained = [], segments = [], ...others }: Records): WriteSet {
   return {
-    routes,
+    ...emptyWriteSet(),
+    ...others,
     sessions: new Map(sessions.map((record) => [record.clientId, record])),
     retained: new Map(retained.map((one) => [topicNameOf(one), one])),
     segments,

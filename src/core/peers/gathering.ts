@@ -7,6 +7,7 @@ export class Gathering {
   readonly #settle: Settle | undefined;
   #left = 1;
   #isMatched = false;
+  #refusal: Outcome | undefined;
 
   constructor(settle: Settle | undefined) {
     this.#settle = settle;
@@ -29,13 +30,17 @@ export class Gathering {
     this.#note({ reasonCode: ReasonCode.NoMatchingSubscribers });
   }
 
-  /** A place that fails is that shard's loss and counted there; the others have the message. */
-  #note({ reasonCode }: Outcome): void {
+  /**
+   * A place that fails is that shard's loss and counted there; the others have the message. But where a queue is full,
+   * the publisher is told.
+   */
+  #note(outcome: Outcome): void {
+    const { reasonCode } = outcome;
     this.#left -= 1;
+    if (reasonCode === ReasonCode.QuotaExceeded) this.#refusal = outcome;
     if (reasonCode !== ReasonCode.NoMatchingSubscribers && !isFailure(reasonCode)) this.#isMatched = true;
     if (this.#left > 0) return;
-    this.#settle?.({
-      reasonCode: this.#isMatched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
-    });
+    const success = this.#isMatched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+    this.#settle?.(this.#refusal ?? { reasonCode: success });
   }
 }

@@ -129,7 +129,7 @@ export class Outbox implements LogSession {
     this.#doneEarly.delete(ordinal);
     this.#pending.delete(ordinal);
     this.#pendingBytes -= entry.sizeBytes;
-    this.#log.release(entry.segment);
+    this.#log.release(entry.segment, entry.sizeBytes);
   }
 
   isPending(ordinal: number): boolean {

@@ -1,13 +1,17 @@
 import { assert } from "../assert.ts";
 import type { Publication } from "../publication.ts";
 import { sizeOf } from "../publication.ts";
+import type { Limits } from "../limits.ts";
 import { lazyAcksMax, Times } from "../limits.ts";
 import type { LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
-import type { LogSession, QueuedMessage } from "./segment.ts";
-import { mentions, Segment, stateBytes, targetBytesOf, targetsOf } from "./segment.ts";
+import { compact } from "./compaction.ts";
+import type { LocatedMessage, LogSession, QueuedMessage, Segment } from "./segment.ts";
+import { heldStateBytes, mentions, stateBytes, targetBytesOf } from "./segment.ts";
+import { Segments, supersededOf } from "./segments.ts";
 
 interface UnwrittenMessage {
   readonly publication: Publication;
+  readonly sizeBytes: number;
   readonly targets: LogTarget[];
   readonly sessions: LogSession[];
   targetsBytes: number;
@@ -17,6 +21,12 @@ export interface LogPage {
   readonly messages: QueuedMessage[];
   /** Where the next page begins. */
   readonly nextSeq: number;
+}
+
+/** What a flush writes: rows, and slots whose dead rows are deleted. */
+export interface LogWrites {
+  readonly segments: SegmentRecord[];
+  readonly deadSlots: number[];
 }
 
 /** Delivery states that a flush takes along from rows in which nothing else is awaited. */
@@ -30,29 +40,25 @@ const segmentBytesMax = 1_200_000;
  * nothing in them is awaited any more (a deleted row would cost as much as a written one).
  */
 export class MessageLog {
-  readonly #storage: ShardStorage;
-  /** By `seq`, ascending. */
-  readonly #segments = new Map<number, Segment>();
-  readonly #freeSlots: number[] = [];
-  /** Segments of which only delivery states are awaited. */
-  readonly #stateOnly = new Set<Segment>();
+  readonly #segments: Segments;
+  readonly #sparseBytesMax: number;
   readonly #unwrittenStates = new Set<LogSession>();
-  #slotCount = 0;
-  #nextSeq = 1;
-  /** By slot: segments of a commit that is on its way. */
-  readonly #flushed = new Map<number, SegmentRecord>();
   #unwritten: UnwrittenMessage[] = [];
+  #unwrittenBytes = 0;
+  #awaitedCount = 0;
   #mustFlush = false;
   #lazyCount = 0;
   #lazySinceMs: number | undefined;
+  #sessionOf: (sessionNumber: number) => LogSession | undefined = () => undefined;
 
-  constructor(storage: ShardStorage) {
-    this.#storage = storage;
+  constructor(storage: ShardStorage, { logSparseBytesMax }: Pick<Limits, "logSparseBytesMax">) {
+    this.#segments = new Segments(storage);
+    this.#sparseBytesMax = logSparseBytesMax;
   }
 
   /** Sequence of the next segment. */
   get nextSeq(): number {
-    return this.#nextSeq;
+    return this.#segments.nextSeq;
   }
 
   /** Something in here holds back a packet, or has waited long enough. */
@@ -61,18 +67,30 @@ export class MessageLog {
   }
 
   get segmentCount(): number {
-    return this.#segments.size;
+    return this.#segments.count;
+  }
+
+  /** Messages in the log that are not delivered, each once for every session that awaits it. */
+  get awaitedCount(): number {
+    return this.#awaitedCount;
+  }
+
+  /** About what the rows of the log take, with what the next flush writes. */
+  get sizeBytes(): number {
+    return this.#segments.storedBytes + this.#unwrittenBytes;
   }
 
   append(publication: Publication, target: LogTarget, session: LogSession): void {
     let last = this.#unwritten[this.#unwritten.length - 1];
     if (last?.publication !== publication || last.targetsBytes > segmentBytesMax / 2) {
-      last = { publication, targets: [], sessions: [], targetsBytes: 0 };
+      last = { publication, sizeBytes: sizeOf(publication), targets: [], sessions: [], targetsBytes: 0 };
       this.#unwritten.push(last);
+      this.#unwrittenBytes += last.sizeBytes;
     }
     last.targets.push(target);
     last.targetsBytes += targetBytesOf(target);
     last.sessions.push(session);
+    this.#awaitedCount += 1;
     this.#mustFlush = true;
   }
 
@@ -92,7 +110,7 @@ export class MessageLog {
 
   /** What was flushed is in storage now, where it is read from. */
   noteCommitted(): void {
-    this.#flushed.clear();
+    this.#segments.noteCommitted();
   }
 
   /** The session's own row now holds its delivery state. */
@@ -122,17 +140,10 @@ export class MessageLog {
     if (this.#unwrittenStates.size > 0) this.#mustFlush = true;
   }
 
-  /** A (message, session) pair is delivered, dropped or its session gone. */
-  release(segment: Segment): void {
-    segment.liveCount -= 1;
-    assert(segment.liveCount >= 0, "a segment holds no less than nothing");
-    if (segment.liveCount > 0) {
-      if (segment.liveCount === segment.holders.size) this.#stateOnly.add(segment);
-      return;
-    }
-    this.#stateOnly.delete(segment);
-    this.#segments.delete(segment.seq);
-    this.#freeSlots.push(segment.slot);
+  /** A (message, session) pair is delivered, dropped or its session gone; `sizeBytes`: of the message. */
+  release(segment: Segment, sizeBytes: number): void {
+    this.#segments.release(segment, sizeBytes);
+    this.#awaitedCount -= 1;
   }
 
   /** Messages for the session that no flush has written. */
@@ -149,20 +160,12 @@ export class MessageLog {
   /** The session is gone: its waiting messages, from segment `fromSeq` on, need no keeping. */
   forget(session: LogSession, fromSeq: number, throughOrdinal: number): void {
     this.noteStoredInRow(session);
-    for (const message of this.#unwritten) {
-      for (let index = message.sessions.length - 1; index >= 0; index -= 1) {
-        if (message.sessions[index] !== session) continue;
-        message.sessions.splice(index, 1);
-        message.targets.splice(index, 1);
-      }
-    }
-    this.#unwritten = this.#unwritten.filter((message) => message.targets.length > 0);
-    for (const segment of this.#segments.values()) {
-      if (segment.seq < fromSeq) continue;
+    this.#prune((other) => other !== session);
+    for (const segment of this.#segments.from(fromSeq)) {
       let last = 0;
-      for (const { ordinal } of targetsOf(this.#head(segment), session)) {
-        last = ordinal;
-        if (session.isPending(ordinal)) this.release(segment);
+      for (const { target, sizeBytes } of messagesOf(this.#segments.head(segment), session)) {
+        last = target.ordinal;
+        if (session.isPending(last)) this.release(segment, sizeBytes);
       }
       // Ordinals ascend with the log.
       if (last >= throughOrdinal) return;
@@ -172,19 +175,30 @@ export class MessageLog {
   /** Takes in a newer delivery state of the session: what it says is done needs no keeping. */
   reconcile(session: LogSession, restoreState: () => void): void {
     const pending: { segment: Segment; target: LogTarget; sizeBytes: number }[] = [];
-    for (const segment of this.#segments.values()) {
-      for (const { targets, sizeBytes } of this.#head(segment).messages) {
-        for (const target of targets) {
-          const isOurs = target.sessionNumber === session.sessionNumber && session.isPending(target.ordinal);
-          if (isOurs) pending.push({ segment, target, sizeBytes });
-        }
+    for (const segment of this.#segments.from(0)) {
+      for (const found of messagesOf(this.#segments.head(segment), session)) {
+        if (session.isPending(found.target.ordinal)) pending.push({ segment, ...found });
       }
     }
     restoreState();
     for (const { segment, target, sizeBytes } of pending) {
       if (session.isPending(target.ordinal)) session.onFound(target, segment, sizeBytes);
-      else this.release(segment);
+      else this.release(segment, sizeBytes);
     }
+  }
+
+  /** Where the first written messages of the session above that ordinal are, in order; no more than `countMax`. */
+  locate(session: LogSession, after: number, fromSeq: number, countMax: number): LocatedMessage[] {
+    const located: LocatedMessage[] = [];
+    for (const segment of this.#segments.from(fromSeq)) {
+      for (const { target, ...about } of messagesOf(this.#segments.head(segment), session)) {
+        const { ordinal } = target;
+        if (ordinal <= after || !session.isPending(ordinal)) continue;
+        located.push({ ordinal, segment, ...about });
+        if (located.length === countMax) return located;
+      }
+    }
+    return located;
   }
 
   /**
@@ -199,13 +213,12 @@ export class MessageLog {
   ): LogPage {
     const messages: QueuedMessage[] = [];
     let sizeBytes = 0;
-    for (const segment of this.#segments.values()) {
-      if (segment.seq < fromSeq) continue;
+    for (const segment of this.#segments.from(fromSeq)) {
       if (messages.length >= limits.count || sizeBytes >= limits.bytes)
         return { messages, nextSeq: segment.seq };
-      const head = this.#head(segment);
+      const head = this.#segments.head(segment);
       if (!mentions(head, session)) continue;
-      const { publications } = this.#record(segment);
+      const { publications } = this.#segments.record(segment);
       let last = 0;
       for (const [index, { targets }] of head.messages.entries()) {
         for (const target of targets) {
@@ -224,11 +237,72 @@ export class MessageLog {
       // Ordinals ascend with the log.
       if (last >= through) break;
     }
-    return { messages, nextSeq: this.#nextSeq };
+    return { messages, nextSeq: this.nextSeq };
   }
 
   /** Turns all that is unwritten into segments and tells the sessions where their messages are. */
-  flush(): SegmentRecord[] {
+  flush(): LogWrites {
+    const firstSeq = this.nextSeq;
+    if (this.#unwritten.length + this.#unwrittenStates.size > 0) this.#moveStates();
+    // Some may have been dropped before they were written.
+    this.#prune((session, { ordinal }) => session.isPending(ordinal));
+    const segments = this.#writeAll();
+    this.#unwritten = [];
+    this.#unwrittenBytes = 0;
+    this.#unwrittenStates.clear();
+    this.#mustFlush = false;
+    this.#lazyCount = 0;
+    this.#lazySinceMs = undefined;
+    // The row with the highest sequence stays: the next life of the object counts on from there.
+    if (segments.length === 0) return { segments, deadSlots: [] };
+    if (this.#segments.sparseBytes > this.#sparseBytesMax) {
+      const packed = compact(this.#segments, firstSeq, this.#sessionOf);
+      if (packed !== undefined) segments.push(packed);
+    }
+    return { segments, deadSlots: this.#segments.takeDeadSlots() };
+  }
+
+  /**
+   * Rebuilds the list of segments. `sessionOf` must know every session that still is, now and later, each with its
+   * newest delivery state, which lies in the segment that `stateSeqs` names; what is for nobody is dead.
+   */
+  restore(
+    heads: readonly SegmentHead[],
+    stateSeqs: ReadonlyMap<LogSession, number>,
+    sessionOf: (sessionNumber: number) => LogSession | undefined,
+  ): void {
+    this.#sessionOf = sessionOf;
+    const superseded = supersededOf(heads);
+    const bySeq = new Map<number, Segment>();
+    for (const head of heads) {
+      if (superseded.has(head)) this.#segments.restoreFree(head);
+      else bySeq.set(head.seq, this.#restoreSegment(head));
+    }
+    for (const [session, seq] of stateSeqs) this.#holdState(session, bySeq.get(seq));
+    for (const segment of bySeq.values()) {
+      if (segment.liveCount === 0) this.#segments.end(segment);
+      else this.#segments.review(segment);
+    }
+  }
+
+  #restoreSegment(head: SegmentHead): Segment {
+    const segment = this.#segments.restore(head);
+    for (const { targets, sizeBytes } of head.messages) {
+      for (const target of targets) {
+        segment.writtenBytes += sizeBytes;
+        const session = this.#sessionOf(target.sessionNumber);
+        if (session?.isPending(target.ordinal) !== true) continue;
+        segment.liveCount += 1;
+        segment.liveBytes += sizeBytes;
+        this.#awaitedCount += 1;
+        session.onFound(target, segment, sizeBytes);
+      }
+    }
+    return segment;
+  }
+
+  /** As many rows as it takes. */
+  #writeAll(): SegmentRecord[] {
     const records: SegmentRecord[] = [];
     let messages: UnwrittenMessage[] = [];
     let states: LogSession[] = [];
@@ -243,9 +317,8 @@ export class MessageLog {
       }
       sizeBytes += itemBytes;
     };
-    if (this.#unwritten.length + this.#unwrittenStates.size > 0) this.#moveStates();
     for (const message of this.#unwritten) {
-      reserve(sizeOf(message.publication) + message.targetsBytes);
+      reserve(message.sizeBytes + message.targetsBytes);
       messages.push(message);
     }
     for (const session of this.#unwrittenStates) {
@@ -253,54 +326,15 @@ export class MessageLog {
       states.push(session);
     }
     if (sizeBytes > 0) records.push(this.#write(messages, states));
-    this.#unwritten = [];
-    this.#unwrittenStates.clear();
-    this.#mustFlush = false;
-    this.#lazyCount = 0;
-    this.#lazySinceMs = undefined;
     return records;
   }
 
-  /**
-   * Rebuilds the list of segments. `sessionOf` must know every session that still is, each with its newest delivery
-   * state, which lies in the segment that `stateSeqs` names; what is for nobody is dead.
-   */
-  restore(
-    heads: readonly SegmentHead[],
-    stateSeqs: ReadonlyMap<LogSession, number>,
-    sessionOf: (sessionNumber: number) => LogSession | undefined,
-  ): void {
-    for (const head of heads) {
-      const segment = new Segment(head.slot, head.seq);
-      this.#segments.set(segment.seq, segment);
-      this.#slotCount = Math.max(this.#slotCount, head.slot);
-      this.#nextSeq = Math.max(this.#nextSeq, head.seq + 1);
-      for (const { targets, sizeBytes } of head.messages) {
-        for (const target of targets) {
-          const session = sessionOf(target.sessionNumber);
-          if (session?.isPending(target.ordinal) !== true) continue;
-          segment.liveCount += 1;
-          session.onFound(target, segment, sizeBytes);
-        }
-      }
-    }
-    for (const [session, seq] of stateSeqs) this.#holdState(session, this.#segments.get(seq));
-    for (const segment of this.#segments.values()) {
-      if (segment.liveCount > 0 && segment.liveCount === segment.holders.size) this.#stateOnly.add(segment);
-      if (segment.liveCount > 0) continue;
-      this.#segments.delete(segment.seq);
-      this.#freeSlots.push(segment.slot);
-    }
-  }
-
   #write(messages: UnwrittenMessage[], states: LogSession[]): SegmentRecord {
-    const segment = new Segment(this.#freeSlots.pop() ?? (this.#slotCount += 1), this.#nextSeq);
-    this.#nextSeq += 1;
-    this.#segments.set(segment.seq, segment);
-    for (const message of messages) {
-      segment.liveCount += message.targets.length;
-      for (const [index, session] of message.sessions.entries()) {
-        session.onLogged((message.targets[index] as LogTarget).ordinal, segment);
+    const segment = this.#segments.add();
+    for (const { sessions, sizeBytes, targets } of messages) {
+      for (const [index, session] of sessions.entries()) {
+        segment.hold(sizeBytes);
+        session.onLogged((targets[index] as LogTarget).ordinal, segment, sizeBytes);
       }
     }
     const deliveryStates = states.map((session) => [session.sessionNumber, session.deliveryState()] as const);
@@ -308,32 +342,45 @@ export class MessageLog {
       this.#dropState(session);
       this.#holdState(session, segment);
     }
-    if (messages.length === 0 && states.length <= movedStatesMax / 2) this.#stateOnly.add(segment);
-    const record: SegmentRecord = {
-      slot: segment.slot,
-      seq: segment.seq,
-      messages: messages.map(({ publication, targets }) => ({ sizeBytes: sizeOf(publication), targets })),
+    if (messages.length === 0 && states.length <= movedStatesMax / 2) this.#segments.stateOnly.add(segment);
+    return this.#segments.write(segment, {
+      messages: messages.map(({ publication: { expiresAtMs }, sizeBytes, targets }) => ({
+        sizeBytes,
+        targets,
+        ...(expiresAtMs !== undefined && { expiresAtMs }),
+      })),
       publications: messages.map(({ publication }) => publication),
       deliveryStates,
-    };
-    this.#flushed.set(segment.slot, record);
-    return record;
+    });
+  }
+
+  /** Leaves out the targets that are not wanted, and messages without any. */
+  #prune(isWanted: (session: LogSession, target: LogTarget) => boolean): void {
+    for (const { sessions, targets } of this.#unwritten) {
+      for (let index = sessions.length - 1; index >= 0; index -= 1) {
+        if (isWanted(sessions[index] as LogSession, targets[index] as LogTarget)) continue;
+        sessions.splice(index, 1);
+        targets.splice(index, 1);
+        this.#awaitedCount -= 1;
+      }
+    }
+    this.#unwritten = this.#unwritten.filter(({ targets }) => targets.length > 0);
   }
 
   #holdState(session: LogSession, segment: Segment | undefined): void {
     assert(segment !== undefined, "a delivery state lies in a segment");
     session.deliveryStateSegment = segment;
     segment.holders.add(session);
-    segment.liveCount += 1;
+    segment.hold(heldStateBytes);
   }
 
   /** States are small: packed into the row that is written anyway, they free those that they lie in alone. */
   #moveStates(): void {
     let count = 0;
-    for (const segment of this.#stateOnly) {
-      if (count + segment.holders.size > movedStatesMax) return;
-      for (const session of segment.holders) this.#unwrittenStates.add(session);
-      count += segment.holders.size;
+    for (const { holders } of this.#segments.stateOnly) {
+      if (count + holders.size > movedStatesMax) return;
+      for (const session of holders) this.#unwrittenStates.add(session);
+      count += holders.size;
     }
   }
 
@@ -342,18 +389,17 @@ export class MessageLog {
     if (segment === undefined) return;
     session.deliveryStateSegment = undefined;
     segment.holders.delete(session);
-    this.release(segment);
+    this.#segments.release(segment, heldStateBytes);
   }
+}
 
-  #head(segment: Segment): SegmentHead {
-    const head = this.#flushed.get(segment.slot) ?? this.#storage.readSegmentHead(segment.slot);
-    assert(head !== undefined, "a live segment has a row");
-    return head;
-  }
-
-  #record(segment: Segment): SegmentRecord {
-    const record = this.#flushed.get(segment.slot) ?? this.#storage.readSegment(segment.slot);
-    assert(record !== undefined, "a live segment has a row");
-    return record;
+function* messagesOf(
+  { messages }: SegmentHead,
+  { sessionNumber }: LogSession,
+): Iterable<{ target: LogTarget; sizeBytes: number; expiresAtMs?: number | undefined }> {
+  for (const { targets, sizeBytes, expiresAtMs } of messages) {
+    for (const target of targets) {
+      if (target.sessionNumber === sessionNumber) yield { target, sizeBytes, expiresAtMs };
+    }
   }
 }

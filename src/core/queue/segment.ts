@@ -5,14 +5,43 @@ import type { DeliveryState, LogTarget, SegmentHead } from "../storage-port.ts";
 export class Segment {
   readonly slot: number;
   readonly seq: number;
+  /** The oldest segment whose survivors it has taken in; those in between are dead, whatever their rows say. */
+  fromSeq: number;
+  /** About what its row takes. */
+  storedBytes = 0;
   /** Undelivered (message, session) pairs and newest delivery states in it; at 0 the row may be overwritten. */
   liveCount = 0;
+  /** About what they would take by themselves, and what all that it was written with would. */
+  liveBytes = 0;
+  writtenBytes = 0;
   /** Those whose newest delivery state is in it. */
   readonly holders = new Set<LogSession>();
+  /** What has become of it when its survivors were packed with others. */
+  mergedInto: Segment | undefined;
+  older: Segment | undefined;
+  newer: Segment | undefined;
 
-  constructor(slot: number, seq: number) {
+  constructor(slot: number, seq: number, fromSeq = seq) {
     this.slot = slot;
     this.seq = seq;
+    this.fromSeq = fromSeq;
+  }
+
+  /** One more pair or delivery state. */
+  hold(sizeBytes: number): void {
+    this.liveCount += 1;
+    this.liveBytes += sizeBytes;
+    this.writtenBytes += sizeBytes;
+  }
+
+  /** More of it is dead than alive. */
+  get isSparse(): boolean {
+    return this.liveBytes * 2 < this.writtenBytes;
+  }
+
+  /** Nothing is awaited but delivery states. */
+  get holdsOnlyStates(): boolean {
+    return this.liveCount > 0 && this.liveCount === this.holders.size;
   }
 }
 
@@ -24,6 +53,14 @@ export interface QueuedMessage {
   segment?: Segment;
 }
 
+/** A message of which only the place and the size are known. */
+export interface LocatedMessage {
+  readonly ordinal: number;
+  readonly segment: Segment;
+  readonly sizeBytes: number;
+  readonly expiresAtMs?: number | undefined;
+}
+
 /** What the log needs of a session. */
 export interface LogSession {
   readonly sessionNumber: number;
@@ -33,7 +70,7 @@ export interface LogSession {
   /** True while the delivery still has to be kept. */
   isPending(ordinal: number): boolean;
   /** Called when a message for the session has been given its place in the log. */
-  onLogged(ordinal: number, segment: Segment): void;
+  onLogged(ordinal: number, segment: Segment, sizeBytes: number): void;
   /** Called when a pending message for the session was found in the stored log. */
   onFound(target: LogTarget, segment: Segment, sizeBytes: number): void;
 }
@@ -43,18 +80,30 @@ export function targetBytesOf({ subscriptionIdentifiers, sharedFilter }: LogTarg
   return 24 + (subscriptionIdentifiers?.length ?? 0) * 5 + (sharedFilter?.length ?? 0) * 3;
 }
 
+/** About what a delivery state takes in a segment; held by this, whatever becomes of it, so that sums come out even. */
+export const heldStateBytes = 64;
+
 /** About what a delivery state takes in a segment. */
 export function stateBytes({ inflight, receivedQos2 }: DeliveryState): number {
   return 32 + inflight.length * 8 + receivedQos2.length * 3;
 }
 
-export function* targetsOf(head: SegmentHead, session: LogSession): Iterable<LogTarget> {
-  for (const { targets } of head.messages) {
-    for (const target of targets) if (target.sessionNumber === session.sessionNumber) yield target;
+/** About what the segment's row takes. */
+export function storedBytesOf({
+  messages,
+  deliveryStates,
+}: Pick<SegmentHead, "messages" | "deliveryStates">) {
+  let bytes = 32;
+  for (const { sizeBytes, targets } of messages) {
+    bytes += sizeBytes;
+    for (const target of targets) bytes += targetBytesOf(target);
   }
+  for (const [, state] of deliveryStates) bytes += stateBytes(state);
+  return bytes;
 }
 
 export function mentions(head: SegmentHead, session: LogSession): boolean {
-  for (const _ of targetsOf(head, session)) return true;
-  return false;
+  return head.messages.some(({ targets }) =>
+    targets.some(({ sessionNumber }) => sessionNumber === session.sessionNumber),
+  );
 }

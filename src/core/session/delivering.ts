@@ -4,9 +4,9 @@ import type { Counters } from "../counters.ts";
 import type { Output } from "../output.ts";
 import type { Delivery } from "../packet.ts";
 import type { Publication } from "../publication.ts";
-import { isExpired, remainingExpirySec } from "../publication.ts";
+import { isExpired, remainingExpirySec, sizeOf } from "../publication.ts";
 import type { MessageLog } from "../queue/message-log.ts";
-import type { NextDelivery } from "./outbound.ts";
+import type { NextDelivery } from "./delivery.ts";
 import type { Session } from "./session.ts";
 
 export interface DeliverOptions {
@@ -59,6 +59,23 @@ export class Delivering {
     this.#sockets = sockets;
   }
 
+  /** The shard may store no more messages. */
+  get isLogFull(): boolean {
+    const { messagesMax, bytesMax } = this.#config.limits.log;
+    return this.#log.sizeBytes >= bytesMax || this.#log.awaitedCount >= messagesMax;
+  }
+
+  /** Publishers may have to be told that there is no room. */
+  get refusesSome(): boolean {
+    return this.#config.limits.queuePolicy === "refuse" || this.isLogFull;
+  }
+
+  /** Whether the publisher of a message of that size is to be told that the session has no room for it. */
+  refuses({ outbound }: Session, sizeBytes: number): boolean {
+    if (outbound.logged && this.isLogFull) return true;
+    return this.#config.limits.queuePolicy === "refuse" && outbound.isFull(sizeBytes);
+  }
+
   /** How long until full sockets are looked at again; undefined when nothing waits for them. */
   get pausedDelayMs(): number | undefined {
     return this.#paused.size > 0 ? pausedRetryMs : undefined;
@@ -71,9 +88,10 @@ export class Delivering {
       return;
     }
     const { qos } = options;
+    if (!this.#makeRoom(session, publication, nowMs)) return;
     const isConnected = session.connection !== undefined;
-    const queued = session.outbound.enqueue(publication, { ...options, qos }, isConnected);
-    if (!queued || !isConnected) return;
+    session.outbound.enqueue(publication, { ...options, qos }, isConnected);
+    if (!isConnected) return;
     if (session.outbound.logged || options.awaitsCommit === true) {
       this.#awaitCommit.add(session);
     } else {
@@ -131,6 +149,39 @@ export class Delivering {
   stop(session: Session): void {
     this.#paused.delete(session);
     this.#awaitCommit.delete(session);
+  }
+
+  /** As the queue policy says; expired messages go first. False when the message is dropped. */
+  #makeRoom(session: Session, publication: Publication, nowMs: number): boolean {
+    const { outbound } = session;
+    const sizeBytes = sizeOf(publication);
+    if (this.isLogFull && outbound.logged) {
+      this.#counters.droppedQueueFull += 1;
+      return false;
+    }
+    if (!outbound.isFull(sizeBytes) && publication.expiresAtMs === undefined) return true;
+    const drops = this.#config.limits.queuePolicy === "drop-oldest" && outbound.couldTake(sizeBytes);
+    let droppedCount = 0;
+    for (;;) {
+      const oldest = outbound.oldest(drops && outbound.isFull(sizeBytes));
+      if (oldest === undefined) break;
+      const isOver = (oldest.expiresAtMs ?? Infinity) <= nowMs;
+      if (!isOver && !(drops && outbound.isFull(sizeBytes))) break;
+      if (isOver) this.#counters.droppedExpired += 1;
+      else this.#counters.droppedQueueFull += 1;
+      outbound.dropOldest(oldest);
+      droppedCount += 1;
+    }
+    if (droppedCount > 0) this.#noteDropped(session, nowMs);
+    if (!outbound.isFull(sizeBytes)) return true;
+    this.#counters.droppedQueueFull += 1;
+    return false;
+  }
+
+  /** The places of dropped messages may only be used anew together with the state that says so. */
+  #noteDropped(session: Session, nowMs: number): void {
+    if (session.isPersistent) this.#log.noteAcknowledged(session, nowMs);
+    if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
   }
 
   #deliverQos0(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {

@@ -1,39 +1,15 @@
+import { pageLimits, readAll } from "../queue/backlog.ts";
 import type { MessageLog } from "../queue/message-log.ts";
+import type { OldestMessage } from "../queue/oldest-waiting.ts";
+import { OldestWaiting, toOldest } from "../queue/oldest-waiting.ts";
 import type { LogSession, QueuedMessage, Segment } from "../queue/segment.ts";
 import type { Publication } from "../publication.ts";
 import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.ts";
-import type { Limits } from "../limits.ts";
-import type { Counters } from "../counters.ts";
+import type { DeliveryOptions, Inflight, NextDelivery } from "./delivery.ts";
+import type { Limits, QueueLimits } from "../limits.ts";
 import { sizeOf } from "../publication.ts";
 import { packetIdentifierOf } from "./packet-identifier.ts";
 import { MessageQueue } from "../queue/message-queue.ts";
-
-interface Inflight {
-  readonly ordinal: number;
-  phase: InflightRecord["phase"];
-  /** Where the message is kept, until it is acknowledged. */
-  segment?: Segment | undefined;
-  /** The message itself, if another session may have to take it over and the log does not have it. */
-  message?: QueuedMessage;
-}
-
-/** What a delivery needs besides the message. */
-export interface DeliveryOptions {
-  readonly qos: 1 | 2;
-  readonly retain: boolean;
-  readonly subscriptionIdentifiers?: readonly number[];
-  readonly sharedFilter?: string;
-}
-
-/** The next message to send, and whether it may have been sent before. */
-export interface NextDelivery {
-  readonly message: QueuedMessage;
-  readonly packetIdentifier: number;
-  readonly dup: boolean;
-}
-
-/** How much of a backlog is read from the log at a time. */
-const pageLimits = { count: 100, bytes: 1024 * 1024 };
 
 /**
  * The QoS 1 and 2 messages of one session, server to client: waiting, then in flight. Every message gets an
@@ -49,7 +25,6 @@ const pageLimits = { count: 100, bytes: 1024 * 1024 };
 export class Outbound {
   readonly #log: MessageLog;
   readonly #limits: Limits;
-  readonly #counters: Counters;
   readonly #owner: LogSession;
   #nextOrdinal = 1;
   /** Highest ordinal ever sent or dropped; those above wait. */
@@ -70,15 +45,16 @@ export class Outbound {
   /** In the log only because the messages waited long; ends when the queue is empty. */
   #spilled = false;
   #queuedBytes = 0;
+  readonly #oldestWaiting: OldestWaiting;
   /** A message may have come by a Shared Subscription. */
   #hasShared = false;
 
-  constructor(owner: LogSession, log: MessageLog, limits: Limits, counters: Counters, logged: boolean) {
+  constructor(owner: LogSession, log: MessageLog, limits: Limits, logged: boolean) {
     this.#owner = owner;
     this.#log = log;
     this.#limits = limits;
-    this.#counters = counters;
     this.#logged = logged;
+    this.#oldestWaiting = new OldestWaiting(log, owner);
   }
 
   get logged(): boolean {
@@ -110,19 +86,23 @@ export class Outbound {
     return inflight?.ordinal === ordinal && inflight.phase !== "awaitingPubcomp";
   }
 
-  /**
-   * Queues a message; false when the queue is full and the message was dropped. `isAwaited`: a client is there to
-   * take it, so that it is kept at hand.
-   */
-  enqueue(publication: Publication, options: DeliveryOptions, isAwaited: boolean): boolean {
-    const sizeBytes = sizeOf(publication);
-    if (this.#isFull(sizeBytes)) {
-      this.#counters.droppedQueueFull += 1;
-      return false;
-    }
+  /** Whether the queue has no room for one more message of that size. */
+  isFull(sizeBytes: number): boolean {
+    const { messagesMax, bytesMax } = this.#queueLimits;
+    return this.waitingCount >= messagesMax || this.#queuedBytes + sizeBytes > bytesMax;
+  }
+
+  /** Whether dropping waiting messages could make room for one of that size. */
+  couldTake(sizeBytes: number): boolean {
+    const { messagesMax, bytesMax } = this.#queueLimits;
+    return messagesMax > 0 && sizeBytes <= bytesMax;
+  }
+
+  /** Queues a message. `isAwaited`: a client is there to take it, so that it is kept at hand. */
+  enqueue(publication: Publication, options: DeliveryOptions, isAwaited: boolean): void {
     const ordinal = this.#nextOrdinal;
     this.#nextOrdinal += 1;
-    this.#queuedBytes += sizeBytes;
+    this.#queuedBytes += sizeOf(publication);
     this.#hasShared ||= options.sharedFilter !== undefined;
     const target: LogTarget = { sessionNumber: this.#owner.sessionNumber, ordinal, ...options };
     if (this.#logged) this.#log.append(publication, target, this.#owner);
@@ -130,7 +110,27 @@ export class Outbound {
       this.#waiting.push({ publication, target });
       this.#readThrough = ordinal;
     }
-    return true;
+  }
+
+  /**
+   * The message that has waited longest, of those never sent; undefined when none waits. Costs more when nothing has
+   * been written yet, and then only tells if `looksFar`.
+   */
+  oldest(looksFar: boolean): OldestMessage | undefined {
+    if (this.waitingCount === 0) return undefined;
+    const { first } = this.#waiting;
+    if (first !== undefined && first.target.ordinal > this.#sentThrough) return toOldest(first);
+    return this.#oldestWaiting.find(this.#sentThrough, this.#oldestSeq, looksFar);
+  }
+
+  /** The message of {@link oldest} will not be sent. */
+  dropOldest({ ordinal, segment, sizeBytes }: OldestMessage): void {
+    this.#sentThrough = ordinal;
+    this.#queuedBytes -= sizeBytes;
+    if (segment !== undefined) this.#log.release(segment, sizeBytes);
+    if (this.#waiting.first?.target.ordinal === ordinal) this.#waiting.shift();
+    else this.#rewind();
+    this.#forgetOldestIfIdle();
   }
 
   /** The next message that may be sent, or undefined when none is there or may be. */
@@ -148,7 +148,8 @@ export class Outbound {
     const { ordinal, qos } = message.target;
     this.#shift(message);
     const phase = qos === 1 ? "awaitingPuback" : "awaitingPubrec";
-    const inflight: Inflight = { ordinal, phase, segment: message.segment };
+    const sizeBytes = sizeOf(message.publication);
+    const inflight: Inflight = { ordinal, phase, sizeBytes, segment: message.segment };
     if (!this.#logged && qos === 1 && message.target.sharedFilter !== undefined) inflight.message = message;
     this.#inflight.set(packetIdentifier, inflight);
   }
@@ -156,7 +157,7 @@ export class Outbound {
   /** The message of {@link next} will not be sent. */
   markDropped({ message }: NextDelivery): void {
     this.#shift(message);
-    if (message.segment !== undefined) this.#log.release(message.segment);
+    if (message.segment !== undefined) this.#log.release(message.segment, sizeOf(message.publication));
     this.#forgetOldestIfIdle();
   }
 
@@ -260,13 +261,15 @@ export class Outbound {
   restore(state: DeliveryState): void {
     this.#nextOrdinal = state.nextOrdinal;
     this.#queuedBytes = 0;
+    this.#oldestWaiting.forget();
     this.#sentThrough = state.sentThrough;
     this.#dupThrough = state.dupThrough ?? 0;
     this.#resend.clear();
     this.#inflight.clear();
     for (const { ordinal, phase, resend } of state.inflight) {
-      if (resend) this.#resend.set(ordinal, { ordinal, phase });
-      else this.#inflight.set(packetIdentifierOf(ordinal), { ordinal, phase });
+      const delivery: Inflight = { ordinal, phase, sizeBytes: 0 };
+      if (resend) this.#resend.set(ordinal, delivery);
+      else this.#inflight.set(packetIdentifierOf(ordinal), delivery);
     }
     this.#rewind();
   }
@@ -278,24 +281,22 @@ export class Outbound {
 
   /** The log still has the message, as found when it was read anew. */
   onFound({ ordinal, sharedFilter }: LogTarget, segment: Segment, sizeBytes: number): void {
-    this.onLogged(ordinal, segment);
+    this.onLogged(ordinal, segment, sizeBytes);
     this.#hasShared ||= sharedFilter !== undefined;
     if (ordinal > this.#sentThrough) this.#queuedBytes += sizeBytes;
   }
 
-  onLogged(ordinal: number, segment: Segment): void {
+  onLogged(ordinal: number, segment: Segment, sizeBytes: number): void {
     this.#nextOrdinal = Math.max(this.#nextOrdinal, ordinal + 1);
     this.#oldestSeq ??= segment.seq;
     const inflight = this.#resend.get(ordinal) ?? this.#inflight.get(packetIdentifierOf(ordinal));
-    if (inflight?.ordinal === ordinal) inflight.segment = segment;
+    if (inflight?.ordinal === ordinal) Object.assign(inflight, { segment, sizeBytes });
     const waiting = this.#waiting.find(ordinal);
     if (waiting !== undefined) waiting.segment = segment;
   }
 
-  #isFull(sizeBytes: number): boolean {
-    const { queue, memoryQueue } = this.#limits;
-    const { messagesMax, bytesMax } = this.#logged ? queue : memoryQueue;
-    return this.waitingCount >= messagesMax || this.#queuedBytes + sizeBytes > bytesMax;
+  get #queueLimits(): QueueLimits {
+    return this.#logged ? this.#limits.queue : this.#limits.memoryQueue;
   }
 
   #hasRoomAtHand(): boolean {
@@ -348,7 +349,7 @@ export class Outbound {
 
   #releaseSegment(inflight: Inflight): void {
     if (inflight.segment === undefined) return;
-    this.#log.release(inflight.segment);
+    this.#log.release(inflight.segment, inflight.sizeBytes);
     inflight.segment = undefined;
   }
 
@@ -368,25 +369,10 @@ export class Outbound {
 
   *#pendingMessages(): Iterable<QueuedMessage> {
     for (const { message } of this.#inflight.values()) if (message !== undefined) yield message;
-    if (this.#oldestSeq !== undefined) yield* this.#loggedMessages(this.#oldestSeq);
-    yield* this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#waiting;
-  }
-
-  *#loggedMessages(fromSeq: number): Iterable<QueuedMessage> {
-    let seq = fromSeq;
-    for (let ordinal = 0; ;) {
-      const page = this.#log.read(
-        this.#owner,
-        { after: ordinal, through: this.#nextOrdinal - 1 },
-        seq,
-        pageLimits,
-      );
-      yield* page.messages;
-      const last = page.messages.at(-1);
-      if (last === undefined) return;
-      ordinal = last.target.ordinal;
-      seq = page.nextSeq;
+    if (this.#oldestSeq !== undefined) {
+      yield* readAll(this.#log, this.#owner, this.#nextOrdinal - 1, this.#oldestSeq);
     }
+    yield* this.#logged ? this.#log.unwrittenFor(this.#owner) : this.#waiting;
   }
 
   #forgetOldestIfIdle(): void {

@@ -1,4 +1,5 @@
 import type { DeliverItem, Outcome } from "../peers/message.ts";
+import { queueFull } from "../topics/topic-owner.ts";
 import type { Peers } from "../peers/peers.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Replaying } from "./replaying.ts";
@@ -49,6 +50,7 @@ export class PeerDeliveries {
   }
 
   #deliver({ publication, publisherClientId }: Deliver, nowMs: number): Outcome {
+    if (this.#sessions.refuses(publication, publisherClientId)) return queueFull;
     const matches = this.#sessions.deliverUnshared(publication, publisherClientId, nowMs);
     if (matches.isMatched) return success;
     return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };

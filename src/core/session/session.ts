@@ -1,6 +1,5 @@
 import type { AttachedClient } from "../effect.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { LogSession, Segment } from "../queue/segment.ts";
@@ -21,7 +20,6 @@ export interface SessionParts {
   readonly sessionNumber: number;
   readonly log: MessageLog;
   readonly limits: Limits;
-  readonly counters: Counters;
   /** QoS 1 and 2 messages for the session go through the log. */
   readonly logged: boolean;
 }
@@ -60,7 +58,7 @@ export class Session implements LogSession {
     this.clientId = parts.clientId;
     this.sessionNumber = parts.sessionNumber;
     this.#limits = parts.limits;
-    this.outbound = new Outbound(this, parts.log, parts.limits, parts.counters, parts.logged);
+    this.outbound = new Outbound(this, parts.log, parts.limits, parts.logged);
   }
 
   /** Outlives its connection. */
@@ -126,8 +124,8 @@ export class Session implements LogSession {
     return this.outbound.isPending(ordinal);
   }
 
-  onLogged(ordinal: number, segment: Segment): void {
-    this.outbound.onLogged(ordinal, segment);
+  onLogged(ordinal: number, segment: Segment, sizeBytes: number): void {
+    this.outbound.onLogged(ordinal, segment, sizeBytes);
   }
 
   onFound(target: LogTarget, segment: Segment, sizeBytes: number): void {

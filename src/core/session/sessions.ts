@@ -1,10 +1,10 @@
 import type { Connection } from "../connection/connection.ts";
 import type { AttachedClient } from "../effect.ts";
-import type { Counters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { QueuedMessage } from "../queue/segment.ts";
 import type { Publication } from "../publication.ts";
+import { sizeOf } from "../publication.ts";
 import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage-port.ts";
 import type { Members, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
@@ -24,7 +24,6 @@ export interface SessionsParts {
   readonly storage: ShardStorage;
   readonly log: MessageLog;
   readonly limits: Limits;
-  readonly counters: Counters;
   readonly delivering: Delivering;
   readonly peers: Peers;
   readonly routes: SubscriberRoutes;
@@ -198,6 +197,15 @@ export class Sessions implements Subscribers {
     return rows;
   }
 
+  refuses(publication: Publication, publisherClientId: string): boolean {
+    if (publication.message.qos === 0 || !this.#parts.delivering.refusesSome) return false;
+    const { recipients } = this.#tree.match(publication.message.topicName, publisherClientId);
+    const sizeBytes = sizeOf(publication);
+    return recipients.some(
+      ({ session, maximumQos }) => maximumQos > 0 && this.#parts.delivering.refuses(session, sizeBytes),
+    );
+  }
+
   deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean {
     const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
     for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
@@ -332,7 +340,6 @@ export class Sessions implements Subscribers {
       sessionNumber,
       log: this.#parts.log,
       limits: this.#parts.limits,
-      counters: this.#parts.counters,
       logged,
     });
     this.#byClientId.set(clientId, session);

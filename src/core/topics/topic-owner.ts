@@ -27,6 +27,8 @@ export interface SharedMessage {
 
 /** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
+  /** Whether the publisher is to be told that the message cannot be queued for everybody who should get it. */
+  refuses(publication: Publication, publisherClientId: string): boolean;
   /** To every session with a matching subscription, and to one member of each Shared Subscription. */
   deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean;
   /** The same without Shared Subscriptions. */
@@ -64,6 +66,11 @@ export interface TopicOwnerParts {
 const success: Outcome = { reasonCode: ReasonCode.Success };
 const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
 
+export const queueFull: Outcome = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "The queue of a subscriber is full",
+};
+
 /** What a page takes in memory before it is read, about. */
 const pageRequestBytes = 512;
 
@@ -88,6 +95,10 @@ export class TopicOwner {
     if (message.retain && !retained.accepts(message, nowMs)) {
       const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
       settle?.({ reasonCode: ReasonCode.QuotaExceeded, reasonString });
+      return;
+    }
+    if (subscribers.refuses(publication, publisherClientId)) {
+      settle?.(queueFull);
       return;
     }
     if (placement.layout.shards > 1) {

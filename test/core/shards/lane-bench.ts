@@ -1,3 +1,4 @@
+import { defaultLimits } from "../../../src/core/limits.ts";
 /** A lane over an outbox in memory; the test is the other shard. */
 import { Counters } from "../../../src/core/counters.ts";
 import type { QueueLimits } from "../../../src/core/limits.ts";
@@ -22,7 +23,7 @@ type Publish = PublishItem & { readonly type: "publish" };
 export class Bench {
   readonly counters = new Counters();
   readonly storage = new MemoryShardStorage();
-  readonly log = new MessageLog(this.storage);
+  readonly log = new MessageLog(this.storage, defaultLimits);
   readonly outcomes: string[] = [];
   readonly settled: string[] = [];
   readonly outbox: Outbox;
@@ -57,7 +58,7 @@ export class Bench {
   }
 
   commit(): void {
-    this.storage.commit({ ...emptyWriteSet(), segments: this.log.flush() });
+    this.storage.commit({ ...emptyWriteSet(), ...this.log.flush() });
     this.log.noteCommitted();
   }
 

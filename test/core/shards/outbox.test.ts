@@ -1,3 +1,4 @@
+import { defaultLimits } from "../../../src/core/limits.ts";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { DurableItem } from "../../../src/core/peers/message.ts";
 import { Outbox } from "../../../src/core/peers/outbox.ts";
@@ -18,7 +19,7 @@ function item(name: string): DurableItem {
 
 class Shelf {
   readonly storage = new MemoryShardStorage();
-  log = new MessageLog(this.storage);
+  log = new MessageLog(this.storage, defaultLimits);
   outbox: Outbox;
   readonly #limits: typeof plenty;
 
@@ -28,7 +29,7 @@ class Shelf {
   }
 
   commit(): void {
-    this.storage.commit({ ...emptyWriteSet(), segments: this.log.flush() });
+    this.storage.commit({ ...emptyWriteSet(), ...this.log.flush() });
     this.log.noteCommitted();
   }
 
@@ -44,7 +45,7 @@ class Shelf {
 
   /** The next life reads what is stored. */
   reset(): void {
-    this.log = new MessageLog(this.storage);
+    this.log = new MessageLog(this.storage, defaultLimits);
     this.outbox = new Outbox(-1, this.log, this.#limits);
     this.outbox.beginRestoring();
     const heads = [...this.storage.readSegmentHeads()];

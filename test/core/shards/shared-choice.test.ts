@@ -1,3 +1,4 @@
+import { emptyWriteSet } from "../../../src/core/storage-port.ts";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Members } from "../../../src/core/peers/message.ts";
 import { Gathering } from "../../../src/core/peers/gathering.ts";
@@ -92,8 +93,7 @@ describe("The routes of an owner", () => {
   });
 
   function commit(): void {
-    const writes = { sessions: new Map(), retained: new Map(), segments: [], routes: routes.takeUnwritten() };
-    storage.commit(writes);
+    storage.commit({ ...emptyWriteSet(), routes: routes.takeUnwritten() });
   }
 
   test("name each shard once, and each Shared Subscription once", () => {

@@ -1,0 +1,28 @@
+import type { QueuedMessage, Segment } from "../queue/segment.ts";
+import type { InflightRecord } from "../storage-port.ts";
+
+/** A message that the client has not acknowledged in full. */
+export interface Inflight {
+  readonly ordinal: number;
+  phase: InflightRecord["phase"];
+  /** Where the message is kept, until it is acknowledged. */
+  segment?: Segment | undefined;
+  sizeBytes: number;
+  /** The message itself, if another session may have to take it over and the log does not have it. */
+  message?: QueuedMessage;
+}
+
+/** What a delivery needs besides the message. */
+export interface DeliveryOptions {
+  readonly qos: 1 | 2;
+  readonly retain: boolean;
+  readonly subscriptionIdentifiers?: readonly number[];
+  readonly sharedFilter?: string;
+}
+
+/** The next message to send, and whether it may have been sent before. */
+export interface NextDelivery {
+  readonly message: QueuedMessage;
+  readonly packetIdentifier: number;
+  readonly dup: boolean;
+}
