@@ -63,7 +63,8 @@ export class Settling {
     clock.outboxDueAtMs = outboxDueAtMs && Math.min(clock.outboxDueAtMs ?? Infinity, outboxDueAtMs);
     const delayMs = Math.min(delivering.pausedDelayMs ?? Infinity, replaying.delayMs(nowMs) ?? Infinity);
     this.#replayDueAtMs = delayMs === Infinity ? undefined : nowMs + delayMs;
-    this.#attach();
+    // What an attachment says must not be ahead of the log: a defect would make it the truth.
+    if (this.#flushDueAtMs === undefined) this.#attach();
   }
 
   commit(nowMs: number): void {

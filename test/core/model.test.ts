@@ -1,7 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { QoS } from "../../src/core/packet.ts";
+import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
 import { SqliteShardStorage } from "../../src/storage/sqlite-shard-storage.ts";
 import { NodeSql } from "../storage/node-sql.ts";
 import type { HarnessOptions } from "./harness.ts";
@@ -305,6 +306,24 @@ describe("whatever clients, evictions and resets do", () => {
     timeout,
     () => {
       explore(4000, () => ({ flushesPerSecMax: 1 }));
+    },
+  );
+
+  test(
+    "QoS 1 comes, QoS 2 comes once, in order and within the window, and the log empties, packed at every flush",
+    timeout,
+    () => {
+      let packedCount = 0;
+      explore(4000, () => {
+        const storage = new MemoryShardStorage();
+        const commit = storage.commit.bind(storage);
+        storage.commit = (writes) => {
+          packedCount += writes.segments.filter(({ fromSeq }) => fromSeq !== undefined).length;
+          commit(writes);
+        };
+        return { storage, limits: { logSparseBytesMax: 0 } };
+      });
+      expect(packedCount).toBeGreaterThan(100);
     },
   );
 });
