@@ -73,7 +73,7 @@ export class Settling {
     const shard = boot.takeUnwritten();
     const writes: WriteSet = {
       sessions: changedRows,
-      retained: retained.takeUnwritten(),
+      retainedBlocks: retained.flush(),
       segments: log.flush(),
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
