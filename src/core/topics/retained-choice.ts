@@ -1,11 +1,14 @@
 import type { RetainedBlock } from "./retained-block.ts";
 
 /** A block with so much in it takes no more. It is also about what a flush of few messages writes again. */
-export const filledBytes = 16 * 1024;
+export const filledBytes = 8 * 1024;
 /** No block is larger, but for one message that is. */
 export const blockBytesMax = 64 * 1024;
 /** Superseded messages may take this much more than the others. */
 const deadBytesSlack = 256 * 1024;
+
+/** A flush that supersedes so much may replace one more row. */
+const supersededBytesARow = 16 * 1024;
 
 interface Flush {
   /** Of all that is to be written. */
@@ -37,7 +40,7 @@ function deadest(blocks: RetainedBlock[], flush: Flush, excessBytes: number): Re
   const chosen = first === undefined ? [] : [first];
   let leftBytes = excessBytes - (first?.deadBytes ?? 0);
   for (const block of blocks) {
-    if (leftBytes <= 0 || chosen.length * filledBytes > flush.supersededBytes) break;
+    if (leftBytes <= 0 || chosen.length * supersededBytesARow > flush.supersededBytes) break;
     if (block === first) continue;
     chosen.push(block);
     leftBytes -= block.deadBytes;
