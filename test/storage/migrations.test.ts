@@ -82,7 +82,7 @@ describe("migrations", () => {
 
   test("keep the rows of taken-in messages as small as others", () => {
     const { database } = databaseWithRetainedRows(2);
-    new SqliteShardStorage(new NodeSql(database));
+    migrate(new NodeSql(database));
     const sizes = database
       .prepare("SELECT length(head) + length(publications) AS size FROM retained_block")
       .all();
