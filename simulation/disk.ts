@@ -89,8 +89,9 @@ function copyOf(storage: ShardStorage): ShardStorage {
   const shard = storage.readShard();
   if (shard !== undefined) all.shard = shard;
   for (const record of storage.readSessions()) all.sessions.set(record.clientId, record);
-  for (const { topicName } of storage.readRetainedNames()) {
-    all.retained.set(topicName, storage.readRetained(topicName));
+  for (const head of storage.readRetainedHeads()) {
+    const publications = storage.readRetainedPublications(head.slot);
+    if (publications !== undefined) all.retainedBlocks.set(head.slot, { ...head, publications });
   }
   for (const { slot } of storage.readSegmentHeads()) {
     const segment = storage.readSegment(slot);

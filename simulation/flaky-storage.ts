@@ -28,12 +28,12 @@ export class FlakyStorage implements ShardStorage {
     return this.#readable.readSessions();
   }
 
-  readRetainedNames() {
-    return this.#readable.readRetainedNames();
+  readRetainedHeads() {
+    return this.#readable.readRetainedHeads();
   }
 
-  readRetained(topicName: string) {
-    return this.#readable.readRetained(topicName);
+  readRetainedPublications(slot: number) {
+    return this.#readable.readRetainedPublications(slot);
   }
 
   readSegmentHeads() {

@@ -15,7 +15,7 @@ import { PeerDeliveries } from "../src/core/session/peer-deliveries.ts";
 import { Session } from "../src/core/session/session.ts";
 import { Sessions } from "../src/core/session/sessions.ts";
 import { SubscriberRoutes } from "../src/core/session/subscriber-routes.ts";
-import { Retained } from "../src/core/topics/retained.ts";
+import { RetainedBlocks } from "../src/core/topics/retained-blocks.ts";
 import { Routes } from "../src/core/topics/routes.ts";
 import { TopicOwners } from "../src/core/topics/topic-owners.ts";
 import { ShardProcess } from "./shard-process.ts";
@@ -114,12 +114,11 @@ const writing: readonly Mutant[] = [
     name: "a cleared retained message is not deleted",
     plant: () =>
       replaced(
-        Retained.prototype,
-        "takeUnwritten",
+        RetainedBlocks.prototype,
+        "flush",
         (original) =>
-          function (this: Retained) {
-            const changes = original.call(this);
-            return new Map([...changes].filter(([, publication]) => publication !== undefined));
+          function (this: RetainedBlocks, changes) {
+            return original.call(this, new Map([...changes].filter(([, one]) => one !== undefined)));
           },
       ),
   },

@@ -17,11 +17,6 @@ const help = `Usage: npm run cost -- [flags]
   --help    print this
 `;
 
-interface Run {
-  readonly workload: Workload;
-  readonly measurement: Measurement;
-}
-
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { json: { type: "boolean" }, help: { type: "boolean" } } });
   if (values.help === true) {
@@ -30,13 +25,12 @@ async function main(): Promise<void> {
   }
   log("processor time of workerd");
   const times = await measureProcessor();
-  const runs = workloads.flatMap((workload) =>
-    shardCounts.map((shards) => ({ workload, measurement: run(workload, shards, times) })),
+  const results = workloads.flatMap((workload) =>
+    shardCounts.map((shards) => resultOf(workload, run(workload, shards, times))),
   );
-  const results = runs.map(({ measurement, workload }) => resultOf(workload, measurement));
   if (values.json === true)
     process.stdout.write(results.map((result) => `${JSON.stringify(result)}\n`).join(""));
-  else process.stdout.write(`\n${formatReport(results, variantsOf(runs, times), times)}\n`);
+  else process.stdout.write(`\n${formatReport(results, variantsOf(times), times)}\n`);
 }
 
 function run(workload: Workload, shards: number, times: ProcessorTimes, flushesPerSec?: number): Measurement {
@@ -44,20 +38,13 @@ function run(workload: Workload, shards: number, times: ProcessorTimes, flushesP
   return measure(workload, shards, workMsOf(times, workload.name), flushesPerSec);
 }
 
-function variantsOf(runs: readonly Run[], times: ProcessorTimes): Variant[] {
+function variantsOf(times: ProcessorTimes): Variant[] {
   const shardsMax = Math.max(...shardCounts);
   const flushesPerSec = flushesPerSecDeployed / shardsMax;
   const slower = workloadOf("qos1-10k");
-  const packed = runs
-    .filter(({ workload }) => workload.name === "retained-10k")
-    .map(({ measurement, workload }) => {
-      const { seconds, steady } = measurement;
-      const result = resultOf(workload, measurement, steady.commits / seconds);
-      return { what: "the retained messages of a flush in one row", result };
-    });
   const measurement = run(slower, shardsMax, times, flushesPerSec);
   const what = `\`FLUSHES_PER_SEC_MAX\` ${flushesPerSec} instead of ${flushesPerSecDeployed}`;
-  return [{ what, result: resultOf(slower, measurement) }, ...packed];
+  return [{ what, result: resultOf(slower, measurement) }];
 }
 
 function workloadOf(wanted: WorkloadName): Workload {

@@ -33,14 +33,13 @@ export interface Result {
   readonly pricesOf: string;
 }
 
-/** With so many rows a second for messages, should they be others than those that were written. */
-export function resultOf(workload: Workload, measurement: Measurement, rowsPerSec?: number): Result {
+export function resultOf(workload: Workload, measurement: Measurement): Result {
   const { messages, ofVisits, seconds, shards, steady, visits } = measurement;
   const connects = workload.clients / assumptions.connectIntervalSec;
   const ofVisit = (count: number): number => (count / visits) * connects;
   const alarms = steady.alarms / seconds;
   const framesIn = steady.frames / seconds + ofVisit(ofVisits.frames);
-  const rows = (rowsPerSec ?? steady.rows / seconds) + alarms + ofVisit(ofVisits.rows + ofVisits.alarms);
+  const rows = steady.rows / seconds + alarms + ofVisit(ofVisits.rows + ofVisits.alarms);
   const { total, ...parts } = billOf({
     framesIn,
     rows,

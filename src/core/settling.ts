@@ -74,7 +74,7 @@ export class Settling {
     const shard = boot.takeUnwritten();
     const writes: WriteSet = {
       sessions: changedRows,
-      retained: retained.takeUnwritten(),
+      retainedBlocks: retained.flush(),
       ...log.flush(),
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),

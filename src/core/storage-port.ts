@@ -115,11 +115,41 @@ export interface SegmentRecord extends SegmentHead {
   readonly publications: readonly Publication[];
 }
 
+/** A topic with a retained message. */
+export interface RetainedName {
+  readonly topicName: string;
+  /** About what the message takes. */
+  readonly sizeBytes: number;
+  readonly expiresAtMs?: number;
+}
+
+/** The small part of a block of retained messages: of which topics it tells, without the messages. */
+export interface RetainedHead {
+  /** The row that it lies in. */
+  readonly slot: number;
+  /** Grows with every block; what the newest one says of a topic holds. */
+  readonly seq: number;
+  readonly names: readonly RetainedName[];
+  /** Topics that have none any more. */
+  readonly cleared: readonly string[];
+}
+
+/** A message that may be kept as the bytes it is stored in until it is looked at. */
+export interface StoredPublication {
+  readonly publication: Publication;
+}
+
+/** Retained messages that one flush put into one row, one for each of `names`. */
+export interface RetainedBlockRecord extends RetainedHead {
+  readonly publications: readonly StoredPublication[];
+}
+
 /** All that one commit writes. `undefined` as a value deletes the row. */
 export interface WriteSet {
   shard?: ShardRecord;
   readonly sessions: Map<string, SessionRecord | undefined>;
-  readonly retained: Map<string, Publication | undefined>;
+  /** By slot. */
+  readonly retainedBlocks: Map<number, RetainedBlockRecord | undefined>;
   readonly segments: SegmentRecord[];
   /** Dead rows of the message log that are not worth keeping for the next segment. */
   readonly deadSlots: readonly number[];
@@ -127,14 +157,15 @@ export interface WriteSet {
 }
 
 export function emptyWriteSet(): WriteSet {
-  return { sessions: new Map(), retained: new Map(), segments: [], deadSlots: [], routes: [] };
+  return { sessions: new Map(), retainedBlocks: new Map(), segments: [], deadSlots: [], routes: [] };
 }
 
 export interface ShardStorage {
   readShard(): ShardRecord | undefined;
   readSessions(): Iterable<SessionRecord>;
-  readRetainedNames(): Iterable<{ readonly topicName: string; readonly expiresAtMs?: number }>;
-  readRetained(topicName: string): Publication | undefined;
+  /** In any order; those of overwritten slots are gone. */
+  readRetainedHeads(): Iterable<RetainedHead>;
+  readRetainedPublications(slot: number): readonly StoredPublication[] | undefined;
   /** In the order of `seq`; those of overwritten slots are gone. */
   readSegmentHeads(): Iterable<SegmentHead>;
   readSegmentHead(slot: number): SegmentHead | undefined;

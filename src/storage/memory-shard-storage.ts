@@ -1,11 +1,13 @@
-import type { Publication } from "../core/publication.ts";
 import type {
+  RetainedBlockRecord,
+  RetainedHead,
   RouteRecord,
   SegmentHead,
   SegmentRecord,
   SessionRecord,
   ShardRecord,
   ShardStorage,
+  StoredPublication,
   WriteSet,
 } from "../core/storage-port.ts";
 
@@ -13,7 +15,7 @@ import type {
 export class MemoryShardStorage implements ShardStorage {
   #shard: ShardRecord | undefined;
   readonly #sessions = new Map<string, SessionRecord>();
-  readonly #retained = new Map<string, Publication>();
+  readonly #retainedBlocks = new Map<number, RetainedBlockRecord>();
   readonly #segments = new Map<number, SegmentRecord>();
   readonly #routes = new Map<string, RouteRecord>();
   rowsRead = 0;
@@ -30,16 +32,16 @@ export class MemoryShardStorage implements ShardStorage {
     }
   }
 
-  *readRetainedNames(): Iterable<{ topicName: string; expiresAtMs?: number }> {
-    for (const [topicName, { expiresAtMs }] of this.#retained) {
+  *readRetainedHeads(): Iterable<RetainedHead> {
+    for (const block of this.#retainedBlocks.values()) {
       this.rowsRead += 1;
-      yield expiresAtMs === undefined ? { topicName } : { topicName, expiresAtMs };
+      yield block;
     }
   }
 
-  readRetained(topicName: string): Publication | undefined {
+  readRetainedPublications(slot: number): readonly StoredPublication[] | undefined {
     this.rowsRead += 1;
-    return this.#retained.get(topicName);
+    return this.#retainedBlocks.get(slot)?.publications;
   }
 
   *readSegmentHeads(): Iterable<SegmentHead> {
@@ -69,14 +71,14 @@ export class MemoryShardStorage implements ShardStorage {
     // Everything that can fail happens before anything is changed.
     const shard = writes.shard;
     const sessions = [...writes.sessions];
-    const retained = [...writes.retained];
+    const retainedBlocks = [...writes.retainedBlocks];
     const segments = writes.segments.map((segment) => [segment.slot, segment] as const);
     if (shard !== undefined) {
       this.#shard = shard;
       this.rowsWritten += 1;
     }
     for (const [clientId, record] of sessions) this.#write(this.#sessions, clientId, record);
-    for (const [topicName, publication] of retained) this.#write(this.#retained, topicName, publication);
+    for (const [slot, block] of retainedBlocks) this.#write(this.#retainedBlocks, slot, block);
     for (const [slot, segment] of segments) this.#write(this.#segments, slot, segment);
     for (const slot of writes.deadSlots) this.#write(this.#segments, slot, undefined);
     for (const { version, ...place } of writes.routes) {

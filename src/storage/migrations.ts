@@ -1,11 +1,15 @@
+import { packRetainedRows } from "./pack-retained-rows.ts";
 import type { SqlDatabase } from "./sql-database.ts";
+
+/** A statement, or what no statement can do. */
+type Change = string | ((database: SqlDatabase) => void);
 
 /**
  * The schema, step by step. Append only: a step that has been released is never changed.
  *
  * No table has an index beside its key, for each index entry is billed as one more row.
  */
-export const migrations: readonly (readonly string[])[] = [
+export const migrations: readonly (readonly Change[])[] = [
   [
     // One row: the life of the object.
     `CREATE TABLE shard (
@@ -31,6 +35,13 @@ export const migrations: readonly (readonly string[])[] = [
       PRIMARY KEY (filter, shard)
     ) WITHOUT ROWID`,
   ],
+  [
+    // Many retained messages a row, instead of the table `retained`; the head is read without the messages.
+    `CREATE TABLE retained_block (
+      slot INTEGER PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, publications BLOB NOT NULL
+    )`,
+    packRetainedRows,
+  ],
 ];
 
 /** How many migrations the database has had; 0 for an empty one. */
@@ -49,7 +60,10 @@ export function migrate(database: SqlDatabase, upTo: number = migrations.length)
   database.transaction(() => {
     if (found === 0) database.run("CREATE TABLE migration (version INTEGER PRIMARY KEY)");
     for (let version = found + 1; version <= upTo; version += 1) {
-      for (const statement of migrations[version - 1] ?? []) database.run(statement);
+      for (const change of migrations[version - 1] ?? []) {
+        if (typeof change === "string") database.run(change);
+        else change(database);
+      }
       database.run("INSERT INTO migration (version) VALUES (?)", version);
     }
   });

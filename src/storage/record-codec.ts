@@ -11,8 +11,10 @@ import type {
   InflightRecord,
   LoggedMessage,
   LogTarget,
+  RetainedHead,
   SegmentHead,
   SessionRecord,
+  StoredPublication,
   SubscriptionRecord,
 } from "../core/storage-port.ts";
 
@@ -83,6 +85,49 @@ export function encodePublications(publications: readonly Publication[]): Uint8A
 
 export function decodePublications(bytes: Uint8Array): Publication[] {
   return decodeRecord<PublicationTuple[]>(bytes).map(fromPublicationTuple);
+}
+
+/** A message as the bytes that it is stored in: decoded when it is looked at, and written again without that. */
+export class EncodedPublication implements StoredPublication {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get publication(): Publication {
+    return decodePublication(this.bytes);
+  }
+}
+
+export function encodeStoredPublications(publications: readonly StoredPublication[]): Uint8Array {
+  return encode([
+    format,
+    ...publications.map((one) =>
+      one instanceof EncodedPublication ? one.bytes : encodePublication(one.publication),
+    ),
+  ]);
+}
+
+export function decodeStoredPublications(bytes: Uint8Array): StoredPublication[] {
+  return decodeRecord<Uint8Array[]>(bytes).map((one) => new EncodedPublication(one));
+}
+
+type RetainedNameTuple = [topicName: string, sizeBytes: number, expiresAtMs?: number];
+
+export function encodeRetainedHead({ names, cleared }: Pick<RetainedHead, "names" | "cleared">): Uint8Array {
+  const tuples = names.map(({ topicName, sizeBytes, expiresAtMs }): RetainedNameTuple =>
+    expiresAtMs === undefined ? [topicName, sizeBytes] : [topicName, sizeBytes, expiresAtMs],
+  );
+  return encode([format, tuples, cleared]);
+}
+
+export function decodeRetainedHead(slot: number, seq: number, bytes: Uint8Array): RetainedHead {
+  const [tuples, cleared] = decodeRecord<[RetainedNameTuple[], string[]]>(bytes);
+  const names = tuples.map(([topicName, sizeBytes, expiresAtMs]) =>
+    expiresAtMs === undefined ? { topicName, sizeBytes } : { topicName, sizeBytes, expiresAtMs },
+  );
+  return { slot, seq, names, cleared };
 }
 
 export function toPublicationTuple({ message, expiresAtMs }: Publication): PublicationTuple {

@@ -1,5 +1,6 @@
-import type { Publication } from "../core/publication.ts";
 import type {
+  RetainedBlockRecord,
+  RetainedHead,
   RouteRecord,
   RouteWrite,
   SegmentHead,
@@ -7,18 +8,21 @@ import type {
   SessionRecord,
   ShardRecord,
   ShardStorage,
+  StoredPublication,
   WriteSet,
 } from "../core/storage-port.ts";
 import { assertReadable, migrate, migrations, schemaVersionOf } from "./migrations.ts";
 import {
-  decodePublication,
   decodePublications,
+  decodeRetainedHead,
   decodeSegmentHead,
   decodeSession,
-  encodePublication,
+  decodeStoredPublications,
   encodePublications,
+  encodeRetainedHead,
   encodeSegmentHead,
   encodeSession,
+  encodeStoredPublications,
 } from "./record-codec.ts";
 import type { SqlDatabase, SqlValue } from "./sql-database.ts";
 
@@ -75,17 +79,15 @@ export class SqliteShardStorage implements ShardStorage {
     }
   }
 
-  *readRetainedNames(): Iterable<{ topicName: string; expiresAtMs?: number }> {
-    for (const row of this.#query("SELECT topic_name, expires_at_ms FROM retained")) {
-      const topicName = row["topic_name"] as string;
-      const expiresAtMs = row["expires_at_ms"] as number | null;
-      yield expiresAtMs === null ? { topicName } : { topicName, expiresAtMs };
+  *readRetainedHeads(): Iterable<RetainedHead> {
+    for (const row of this.#query("SELECT slot, seq, head FROM retained_block")) {
+      yield decodeRetainedHead(Number(row["slot"]), Number(row["seq"]), row["head"] as Uint8Array);
     }
   }
 
-  readRetained(topicName: string): Publication | undefined {
-    const row = this.#first("SELECT publication FROM retained WHERE topic_name = ?", topicName);
-    return row === undefined ? undefined : decodePublication(row["publication"] as Uint8Array);
+  readRetainedPublications(slot: number): readonly StoredPublication[] | undefined {
+    const row = this.#first("SELECT publications FROM retained_block WHERE slot = ?", slot);
+    return row && decodeStoredPublications(row["publications"] as Uint8Array);
   }
 
   *readSegmentHeads(): Iterable<SegmentHead> {
@@ -108,7 +110,7 @@ export class SqliteShardStorage implements ShardStorage {
       if (this.#schemaVersion < migrations.length) migrate(this.#database);
       if (writes.shard !== undefined) this.#writeShard(writes.shard);
       for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
-      for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
+      for (const [slot, block] of writes.retainedBlocks) this.#writeRetainedBlock(slot, block);
       for (const segment of writes.segments) this.#writeSegment(segment);
       for (const slot of writes.deadSlots) this.#database.run("DELETE FROM segment WHERE slot = ?", slot);
       for (const route of writes.routes) this.#writeRoute(route);
@@ -145,16 +147,17 @@ export class SqliteShardStorage implements ShardStorage {
     }
   }
 
-  #writeRetained(topicName: string, publication: Publication | undefined): void {
-    if (publication === undefined) {
-      this.#database.run("DELETE FROM retained WHERE topic_name = ?", topicName);
+  #writeRetainedBlock(slot: number, block: RetainedBlockRecord | undefined): void {
+    if (block === undefined) {
+      this.#database.run("DELETE FROM retained_block WHERE slot = ?", slot);
       return;
     }
     this.#database.run(
-      "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)",
-      topicName,
-      publication.expiresAtMs ?? null,
-      encodePublication(publication),
+      "INSERT OR REPLACE INTO retained_block VALUES (?, ?, ?, ?)",
+      slot,
+      block.seq,
+      encodeRetainedHead(block),
+      encodeStoredPublications(block.publications),
     );
   }
 

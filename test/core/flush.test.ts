@@ -130,7 +130,8 @@ describe("a commit", () => {
     const [first] = shard.commits.slice(before);
     expect(first?.segments).toHaveLength(1);
     expect(first?.segments[0]?.publications).toHaveLength(2);
-    expect([...(first?.retained.keys() ?? [])]).toEqual(["b"]);
+    const blocks = [...(first?.retainedBlocks.values() ?? [])];
+    expect(blocks.flatMap((block) => block?.names ?? []).map(({ topicName }) => topicName)).toEqual(["b"]);
     expect([...(first?.sessions.keys() ?? [])]).toEqual([newcomer.clientId]);
   });
 

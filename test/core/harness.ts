@@ -14,6 +14,7 @@ import type { ClientPacket, Delivery, ProtocolVersion, ServerPacket } from "../.
 import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
 import { Placement } from "../../src/core/placement.ts";
 import type { SessionRecord, ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
+import { RetainedBlocks } from "../../src/core/topics/retained-blocks.ts";
 import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "../../src/shard/peer-codec.ts";
 import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
 import type { AlarmWrite, World } from "./simulated-shard.ts";
@@ -128,8 +129,8 @@ export class Harness implements World {
   }
 
   get retainedNames(): string[] {
-    const names = this.shards.flatMap(({ storage }) => [...storage.readRetainedNames()]);
-    return names.map(({ topicName }) => topicName);
+    const topics = this.shards.flatMap(({ storage }) => new RetainedBlocks(storage).load());
+    return topics.map(({ topicName }) => topicName);
   }
 
   /** Segments of the logs of the living shards, without what shards must always know of one another. */

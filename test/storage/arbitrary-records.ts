@@ -8,6 +8,8 @@ import type {
   DeliveryState,
   InflightRecord,
   LogTarget,
+  RetainedBlockRecord,
+  RetainedName,
   RouteRecord,
   SegmentRecord,
   SessionRecord,
@@ -181,4 +183,23 @@ export const segmentRecord: fc.Arbitrary<SegmentRecord> = fc
     messages: messages.map(([, sizeBytes, targets]) => ({ sizeBytes, targets })),
     publications: messages.map(([one]) => one),
     deliveryStates,
+  }));
+
+const retainedName = record<Omit<RetainedName, "topicName">>({ sizeBytes: count, expiresAtMs: timeMs }, [
+  "expiresAtMs",
+]);
+
+export const retainedBlock: fc.Arbitrary<RetainedBlockRecord> = fc
+  .tuple(
+    fc.integer({ min: 1, max: 9 }),
+    count,
+    fc.array(fc.tuple(publication, retainedName), { maxLength: 4 }),
+    fc.array(text, { maxLength: 3 }),
+  )
+  .map(([slot, seq, messages, cleared]) => ({
+    slot,
+    seq,
+    names: messages.map(([{ message }, name]) => ({ topicName: message.topicName, ...name })),
+    cleared,
+    publications: messages.map(([one]) => ({ publication: one })),
   }));

@@ -1,8 +1,8 @@
 /** What every implementation of the port ShardStorage does. Runs in Node and inside workerd. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Publication } from "../../src/core/publication.ts";
 import type {
+  RetainedBlockRecord,
   RouteWrite,
   SegmentHead,
   SegmentRecord,
@@ -11,7 +11,13 @@ import type {
   WriteSet,
 } from "../../src/core/storage-port.ts";
 import { emptyWriteSet } from "../../src/core/storage-port.ts";
-import { publication, routeRecord, segmentRecord, sessionRecord, shardRecord } from "./arbitrary-records.ts";
+import {
+  retainedBlock,
+  routeRecord,
+  segmentRecord,
+  sessionRecord,
+  shardRecord,
+} from "./arbitrary-records.ts";
 
 export interface OpenStorage {
   readonly storage: ShardStorage;
@@ -31,6 +37,9 @@ export function describeShardStorage(name: string, makeStorage: () => OpenStorag
     });
     describe("segments", () => {
       keepsSegments(makeStorage);
+    });
+    describe("blocks of retained messages", () => {
+      keepsRetainedBlocks(makeStorage);
     });
     describe("a commit", () => {
       commitsAtomically(makeStorage);
@@ -67,32 +76,24 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
     );
   });
 
-  test("retained messages, and tells their names without them", () => {
-    const distinct = fc.uniqueArray(publication, { selector: topicNameOf, maxLength: 4 });
-    fc.assert(
-      fc.property(distinct, (retained) => {
-        const { storage, reopen } = makeStorage();
-        storage.commit(writing({ retained }));
-        for (const one of retained) expect(storage.readRetained(topicNameOf(one))).toStrictEqual(one);
-        const names = retained.map((one) => [topicNameOf(one), nameOf(one)] as const);
-        expect(retainedNames(storage)).toStrictEqual(new Map(names));
-        expect(retainedNames(reopen())).toStrictEqual(new Map(names));
-      }),
-      runs,
-    );
-  });
-
   test("the newest of several writes of one record", () => {
     fc.assert(
-      fc.property(sessionRecord, sessionRecord, publication, publication, (first, second, older, newer) => {
-        const { storage, reopen } = makeStorage();
-        const { clientId } = first;
-        const message = { ...newer.message, topicName: topicNameOf(older) };
-        storage.commit(writing({ sessions: [first], retained: [older] }));
-        storage.commit(writing({ sessions: [{ ...second, clientId }], retained: [{ ...newer, message }] }));
-        expect([...reopen().readSessions()]).toStrictEqual([{ ...second, clientId }]);
-        expect(reopen().readRetained(topicNameOf(older))).toStrictEqual({ ...newer, message });
-      }),
+      fc.property(
+        sessionRecord,
+        sessionRecord,
+        retainedBlock,
+        retainedBlock,
+        (first, second, older, newer) => {
+          const { storage, reopen } = makeStorage();
+          const { clientId } = first;
+          const { slot } = older;
+          storage.commit(writing({ sessions: [first], retainedBlocks: [older] }));
+          const sessions = [{ ...second, clientId }];
+          storage.commit(writing({ sessions, retainedBlocks: [{ ...newer, slot }] }));
+          expect([...reopen().readSessions()]).toStrictEqual(sessions);
+          expect(blocksOf(reopen())).toStrictEqual([{ ...newer, slot }]);
+        },
+      ),
       runs,
     );
   });
@@ -119,31 +120,31 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
   });
 
   test("nothing of what was deleted", () => {
-    const [session, message] = samples();
+    const [session, block] = samples();
     const { storage, reopen } = makeStorage();
-    storage.commit(writing({ sessions: [session], retained: [message] }));
+    storage.commit(writing({ sessions: [session], retainedBlocks: [block] }));
     storage.commit({
       ...emptyWriteSet(),
       sessions: new Map([[session.clientId, undefined]]),
-      retained: new Map([[topicNameOf(message), undefined]]),
+      retainedBlocks: new Map([[block.slot, undefined]]),
     });
-    expectEmpty(storage, topicNameOf(message));
-    expectEmpty(reopen(), topicNameOf(message));
+    expectEmpty(storage);
+    expectEmpty(reopen());
   });
 }
 
 function isEmptyAtFirst(makeStorage: () => OpenStorage): void {
   test("it has nothing to read", () => {
     const { storage, reopen } = makeStorage();
-    expectEmpty(storage, "topic");
-    expectEmpty(reopen(), "topic");
+    expectEmpty(storage);
+    expectEmpty(reopen());
   });
 
   test("reading it writes no row", () => {
     const { storage, reopen } = makeStorage();
-    expectEmpty(storage, "topic");
+    expectEmpty(storage);
     const again = reopen();
-    expectEmpty(again, "topic");
+    expectEmpty(again);
     expect([storage.rowsWritten, again.rowsWritten]).toEqual([0, 0]);
   });
 }
@@ -188,10 +189,45 @@ function keepsSegments(makeStorage: () => OpenStorage): void {
   });
 }
 
+function keepsRetainedBlocks(makeStorage: () => OpenStorage): void {
+  test("come back whole, and their heads without the messages", () => {
+    const distinct = fc.uniqueArray(retainedBlock, { selector: ({ slot }) => slot, maxLength: 4 });
+    fc.assert(
+      fc.property(distinct, (blocks) => {
+        const { storage, reopen } = makeStorage();
+        storage.commit(writing({ retainedBlocks: blocks }));
+        const inOrder = blocks.toSorted((one, other) => one.slot - other.slot);
+        for (const one of [storage, reopen()]) expect(blocksOf(one)).toStrictEqual(inOrder);
+      }),
+      runs,
+    );
+  });
+
+  test("are the same when their messages are written again as they were read", () => {
+    fc.assert(
+      fc.property(retainedBlock, (block) => {
+        const { storage, reopen } = makeStorage();
+        storage.commit(writing({ retainedBlocks: [block] }));
+        const publications = storage.readRetainedPublications(block.slot) ?? [];
+        storage.commit(writing({ retainedBlocks: [{ ...block, publications }] }));
+        expect(blocksOf(reopen())).toStrictEqual([block]);
+      }),
+      runs,
+    );
+  });
+
+  test("of an unused slot are undefined", () => {
+    const [, block] = samples();
+    const { storage } = makeStorage();
+    storage.commit(writing({ retainedBlocks: [block] }));
+    expect(storage.readRetainedPublications(block.slot + 1)).toBeUndefined();
+  });
+}
+
 function commitsAtomically(makeStorage: () => OpenStorage): void {
-  const [session, message, segment] = samples();
+  const [session, block, segment] = samples();
   const failing: WriteSet = {
-    ...writing({ sessions: [session], retained: [message] }),
+    ...writing({ sessions: [session], retainedBlocks: [block] }),
     shard: { boot: 7, settledBoot: 6 },
     segments: failingAfter(segment),
   };
@@ -204,7 +240,7 @@ function commitsAtomically(makeStorage: () => OpenStorage): void {
     for (const one of [storage, reopen()]) {
       expect(one.readShard()).toEqual({ boot: 1, settledBoot: 0 });
       expect([...one.readSessions()]).toStrictEqual([before]);
-      expect(one.readRetained(topicNameOf(message))).toBeUndefined();
+      expect(blocksOf(one)).toEqual([]);
       expect(one.readSegment(segment.slot)).toBeUndefined();
     }
   });
@@ -212,8 +248,8 @@ function commitsAtomically(makeStorage: () => OpenStorage): void {
   test("that fails as the first one leaves an empty database that takes the next one", () => {
     const { storage, reopen } = makeStorage();
     expect(() => storage.commit(failing)).toThrow("segment fails");
-    expectEmpty(storage, topicNameOf(message));
-    expectEmpty(reopen(), topicNameOf(message));
+    expectEmpty(storage);
+    expectEmpty(reopen());
     storage.commit(writing({ sessions: [session] }));
     expect([...reopen().readSessions()]).toStrictEqual([session]);
   });
@@ -221,19 +257,19 @@ function commitsAtomically(makeStorage: () => OpenStorage): void {
   test("writes all kinds of records at once", () => {
     const { storage, reopen } = makeStorage();
     storage.commit({
-      ...writing({ sessions: [session], retained: [message], segments: [segment] }),
+      ...writing({ sessions: [session], retainedBlocks: [block], segments: [segment] }),
       shard: { boot: 2, settledBoot: 1 },
     });
     const again = reopen();
     expect(again.readShard()).toEqual({ boot: 2, settledBoot: 1 });
     expect([...again.readSessions()]).toStrictEqual([session]);
-    expect(again.readRetained(topicNameOf(message))).toStrictEqual(message);
+    expect(blocksOf(again)).toStrictEqual([block]);
     expect(again.readSegment(segment.slot)).toStrictEqual(segment);
   });
 }
 
 function countsRows(makeStorage: () => OpenStorage): void {
-  const [session, message, segment] = samples();
+  const [session, block, segment] = samples();
 
   /** Rows that a commit is billed, once the tables are there. */
   function rowsOf(writes: WriteSet, before: WriteSet = emptyWriteSet()): number {
@@ -250,29 +286,29 @@ function countsRows(makeStorage: () => OpenStorage): void {
 
   test("are one for each new record", () => {
     expect(rowsOf(writing({ sessions: [session] }))).toBe(1);
-    expect(rowsOf(writing({ retained: [message] }))).toBe(1);
+    expect(rowsOf(writing({ retainedBlocks: [block] }))).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }))).toBe(1);
     expect(rowsOf(writing({ routes: [route] }))).toBe(1);
-    expect(rowsOf(writing({ sessions: [session], retained: [message], segments: [segment] }))).toBe(3);
+    expect(rowsOf(writing({ sessions: [session], retainedBlocks: [block], segments: [segment] }))).toBe(3);
   });
 
   test("are one for each overwritten record", () => {
-    const all = writing({ sessions: [session], retained: [message], segments: [segment] });
+    const all = writing({ sessions: [session], retainedBlocks: [block], segments: [segment] });
     expect(rowsOf({ ...emptyWriteSet(), shard: { boot: 2, settledBoot: 1 } })).toBe(1);
     expect(rowsOf(writing({ sessions: [session] }), all)).toBe(1);
-    expect(rowsOf(writing({ retained: [message] }), all)).toBe(1);
+    expect(rowsOf(writing({ retainedBlocks: [block] }), all)).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }), all)).toBe(1);
   });
 
   test("are one for each deleted record, and none for one that was not there", () => {
-    const all = writing({ sessions: [session], retained: [message] });
+    const all = writing({ sessions: [session], retainedBlocks: [block] });
     const sessions = new Map([[session.clientId, undefined]]);
-    const retained = new Map([[topicNameOf(message), undefined]]);
+    const retainedBlocks = new Map([[block.slot, undefined]]);
     expect(rowsOf({ ...emptyWriteSet(), sessions }, all)).toBe(1);
-    expect(rowsOf({ ...emptyWriteSet(), retained }, all)).toBe(1);
+    expect(rowsOf({ ...emptyWriteSet(), retainedBlocks }, all)).toBe(1);
     const routes = [{ ...route, version: undefined }];
     expect(rowsOf(writing({ routes }), writing({ routes: [route] }))).toBe(1);
-    expect(rowsOf({ ...emptyWriteSet(), sessions, retained, routes })).toBe(0);
+    expect(rowsOf({ ...emptyWriteSet(), sessions, retainedBlocks, routes })).toBe(0);
   });
 }
 
@@ -280,18 +316,18 @@ const route = { filter: "a/#", shard: 3, version: { boot: 1, serial: 5 } };
 
 interface Records {
   readonly sessions?: readonly SessionRecord[];
-  readonly retained?: readonly Publication[];
+  readonly retainedBlocks?: readonly RetainedBlockRecord[];
   readonly segments?: SegmentRecord[];
   readonly deadSlots?: readonly number[];
   readonly routes?: readonly RouteWrite[];
 }
 
-function writing({ sessions = [], retained = [], segments = [], ...others }: Records): WriteSet {
+function writing({ sessions = [], retainedBlocks = [], segments = [], ...others }: Records): WriteSet {
   return {
     ...emptyWriteSet(),
     ...others,
     sessions: new Map(sessions.map((record) => [record.clientId, record])),
-    retained: new Map(retained.map((one) => [topicNameOf(one), one])),
+    retainedBlocks: new Map(retainedBlocks.map((block) => [block.slot, block])),
     segments,
   };
 }
@@ -307,7 +343,7 @@ function failingAfter(segment: SegmentRecord): SegmentRecord[] {
   return [segment, broken];
 }
 
-function samples(): [SessionRecord, Publication, SegmentRecord] {
+function samples(): [SessionRecord, RetainedBlockRecord, SegmentRecord] {
   const message = { topicName: "a/b", payload: new Uint8Array([1]), qos: 1 as const, retain: true };
   const deliveryState = { nextOrdinal: 2, sentThrough: 0, inflight: [], receivedQos2: [3] };
   const target = { sessionNumber: 1, ordinal: 1, qos: 1 as const, retain: false };
@@ -322,7 +358,13 @@ function samples(): [SessionRecord, Publication, SegmentRecord] {
       deliveryState,
       deliveryStateSeq: 1,
     },
-    { message },
+    {
+      slot: 1,
+      seq: 1,
+      names: [{ topicName: "a/b", sizeBytes: 70 }],
+      cleared: ["c"],
+      publications: [{ publication: { message } }],
+    },
     {
       slot: 1,
       seq: 1,
@@ -333,11 +375,11 @@ function samples(): [SessionRecord, Publication, SegmentRecord] {
   ];
 }
 
-function expectEmpty(storage: ShardStorage, topicName: string): void {
+function expectEmpty(storage: ShardStorage): void {
   expect(storage.readShard()).toBeUndefined();
   expect([...storage.readSessions()]).toEqual([]);
-  expect([...storage.readRetainedNames()]).toEqual([]);
-  expect(storage.readRetained(topicName)).toBeUndefined();
+  expect(blocksOf(storage)).toEqual([]);
+  expect(storage.readRetainedPublications(1)).toBeUndefined();
   expect([...storage.readSegmentHeads()]).toEqual([]);
   expect(storage.readSegmentHead(1)).toBeUndefined();
   expect(storage.readSegment(1)).toBeUndefined();
@@ -347,16 +389,13 @@ function byClientId(storage: ShardStorage): Map<string, SessionRecord> {
   return new Map([...storage.readSessions()].map((record) => [record.clientId, record]));
 }
 
-function retainedNames(storage: ShardStorage): Map<string, object> {
-  return new Map([...storage.readRetainedNames()].map((name) => [name.topicName, name]));
-}
-
-function nameOf({ message: { topicName }, expiresAtMs }: Publication): object {
-  return expiresAtMs === undefined ? { topicName } : { topicName, expiresAtMs };
-}
-
-function topicNameOf({ message }: Publication): string {
-  return message.topicName;
+/** By slot; messages are decoded. */
+function blocksOf(storage: ShardStorage): RetainedBlockRecord[] {
+  const heads = [...storage.readRetainedHeads()].toSorted((one, other) => one.slot - other.slot);
+  return heads.map(({ slot, seq, names, cleared }) => {
+    const stored = storage.readRetainedPublications(slot) ?? [];
+    return { slot, seq, names, cleared, publications: stored.map(({ publication }) => ({ publication })) };
+  });
 }
 
 /** Whether more than the head came along is the storage's own business. */

@@ -51,12 +51,12 @@ export class NodeSql implements SqlDatabase {
 }
 
 function isSchemaChange(sql: string): boolean {
-  return /^\s*CREATE\b/i.test(sql);
+  return /^\s*(CREATE|DROP)\b/i.test(sql);
 }
 
 /**
  * No table has an index beside its key, so each changed row is one row billed. SQLite leaves `changes` of the last
- * write as it was when a CREATE runs, which adds one row to the schema table.
+ * write as it was when a CREATE or DROP runs, which changes one row of the schema table.
  */
 function rowsBilled(sql: string, changes: number): number {
   return isSchemaChange(sql) ? 1 : changes;

@@ -238,11 +238,14 @@ describe("messages to a session that outlives its connection", () => {
     },
   );
 
-  test("cost a tenth of a row each when one retained message replaces the other", async () => {
+  test.each([
+    ["one retained message replaces the other", () => "news"],
+    ["each is the retained message of its own topic", (index: number) => `news/${index}`],
+  ])("cost a tenth of a row each when %s", async (_description, topicOf) => {
     const object = await usedObject();
     const publisher = await object.connect("publisher");
     const batch = Array.from({ length: 40 }, (_, index) =>
-      publishPacket("news", `${index}`, { retain: true }),
+      publishPacket(topicOf(index), `${index}`, { retain: true }),
     );
     const rows = await object.rowsDuring(async () => {
       publisher.send(...batch);

@@ -4,31 +4,26 @@ import type { ApplicationMessage } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import { isExpired } from "../publication.ts";
 import type { ShardStorage } from "../storage-port.ts";
+import type { RetainedTopic } from "./retained-block.ts";
+import type { RetainedWrites } from "./retained-blocks.ts";
+import { RetainedBlocks } from "./retained-blocks.ts";
 import { TopicTree } from "./topic-tree.ts";
-
-/** What memory knows of a retained message; the message itself is read when it is wanted. */
-interface RetainedName {
-  readonly topicName: string;
-  readonly expiresAtMs?: number;
-}
 
 /** A full shard looks for expired messages this often. */
 const sweepIntervalMs = 60_000;
 
 /** The retained messages of the shard's topics (section 3.3.1.3). The index of names is built on first need. */
 export class Retained {
-  readonly #storage: ShardStorage;
+  readonly #blocks: RetainedBlocks;
   readonly #limits: Limits;
   readonly #counters: Counters;
-  #names: TopicTree<RetainedName> | undefined;
+  #topics: TopicTree<RetainedTopic> | undefined;
   #sweptAtMs = -Infinity;
-  /** Set or cleared (undefined) since the last commit: newest wins. */
-  #unwritten = new Map<string, Publication | undefined>();
-  /** What a commit that is on its way writes. */
-  #flushed: ReadonlyMap<string, Publication | undefined> = new Map();
+  /** Set or cleared (undefined) since the last flush: newest wins. */
+  #unwritten = new Map<RetainedTopic, Publication | undefined>();
 
   constructor(storage: ShardStorage, limits: Limits, counters: Counters) {
-    this.#storage = storage;
+    this.#blocks = new RetainedBlocks(storage);
     this.#limits = limits;
     this.#counters = counters;
   }
@@ -43,12 +38,12 @@ export class Retained {
 
   /** Whether the topic could take a retained message: it has one, or the shard has room ([MQTT-3.3.1-5]). */
   accepts({ topicName, payload }: ApplicationMessage, nowMs: number): boolean {
-    const names = this.#index();
+    const topics = this.#index();
     const { retainedMessagesMax } = this.#limits;
-    if (payload.length === 0 || names.size < retainedMessagesMax) return true;
-    if (names.get(topicName) !== undefined) return true;
+    if (payload.length === 0 || topics.size < retainedMessagesMax) return true;
+    if (topics.get(topicName) !== undefined) return true;
     this.#sweep(nowMs);
-    if (names.size < retainedMessagesMax) return true;
+    if (topics.size < retainedMessagesMax) return true;
     this.#counters.retainedRefused += 1;
     return false;
   }
@@ -61,16 +56,19 @@ export class Retained {
       return;
     }
     if (!this.accepts(publication.message, nowMs)) return;
-    const { expiresAtMs } = publication;
-    this.#index().set(topicName, { topicName, ...(expiresAtMs !== undefined && { expiresAtMs }) });
-    this.#unwritten.set(topicName, publication);
+    const topics = this.#index();
+    let topic = topics.get(topicName);
+    if (topic === undefined) topics.set(topicName, (topic = this.#blocks.revive(topicName)));
+    topic.expiresAtMs = publication.expiresAtMs;
+    this.#unwritten.set(topic, publication);
   }
 
-  /** The Topic Names that have a retained message and match the Topic Filter. */
+  /** The Topic Names that have a retained message and match the Topic Filter; those that lie together come together. */
   matchingNames(topicFilter: string): string[] {
-    const topicNames: string[] = [];
-    this.#index().matchNames(topicFilter, ({ topicName }) => topicNames.push(topicName));
-    return topicNames;
+    const topics: RetainedTopic[] = [];
+    this.#index().matchNames(topicFilter, (topic) => topics.push(topic));
+    topics.sort((left, right) => (left.block?.slot ?? 0) - (right.block?.slot ?? 0));
+    return topics.map(({ topicName }) => topicName);
   }
 
   hasMatching(topicFilter: string): boolean {
@@ -85,22 +83,21 @@ export class Retained {
     return undefined;
   }
 
-  takeUnwritten(): Map<string, Publication | undefined> {
+  /** All that changed since the last flush, as rows. */
+  flush(): RetainedWrites {
     const unwritten = this.#unwritten;
     this.#unwritten = new Map();
-    this.#flushed = this.#flushed.size === 0 ? unwritten : new Map([...this.#flushed, ...unwritten]);
-    return unwritten;
+    return this.#blocks.flush(unwritten);
   }
 
   /** What was flushed is in storage now, where it is read from. */
   noteCommitted(): void {
-    if (this.#flushed.size > 0) this.#flushed = new Map();
+    this.#blocks.noteCommitted();
   }
 
   #newest(topicName: string): Publication | undefined {
-    if (this.#unwritten.has(topicName)) return this.#unwritten.get(topicName);
-    if (this.#flushed.has(topicName)) return this.#flushed.get(topicName);
-    return this.#storage.readRetained(topicName);
+    const topic = this.#index().get(topicName);
+    return topic && (this.#unwritten.get(topic) ?? this.#blocks.read(topic));
   }
 
   /** Removes what has expired, at most once a minute. */
@@ -115,15 +112,20 @@ export class Retained {
   }
 
   #clear(topicName: string): void {
+    const topics = this.#index();
+    const topic = topics.get(topicName);
     // A topic without a retained message costs no row.
-    if (this.#index().delete(topicName)) this.#unwritten.set(topicName, undefined);
+    if (topic === undefined) return;
+    topics.delete(topicName);
+    this.#blocks.clear(topic);
+    this.#unwritten.set(topic, undefined);
   }
 
-  #index(): TopicTree<RetainedName> {
-    if (this.#names === undefined) {
-      this.#names = new TopicTree();
-      for (const name of this.#storage.readRetainedNames()) this.#names.set(name.topicName, name);
+  #index(): TopicTree<RetainedTopic> {
+    if (this.#topics === undefined) {
+      this.#topics = new TopicTree();
+      for (const topic of this.#blocks.load()) this.#topics.set(topic.topicName, topic);
     }
-    return this.#names;
+    return this.#topics;
   }
 }

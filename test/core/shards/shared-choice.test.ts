@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Members } from "../../../src/core/peers/message.ts";
 import { Gathering } from "../../../src/core/peers/gathering.ts";
 import { ReasonCode } from "../../../src/core/reason-code.ts";
+import { emptyWriteSet } from "../../../src/core/storage-port.ts";
 import { Routes } from "../../../src/core/topics/routes.ts";
 import { SharedChoice } from "../../../src/core/topics/shared-choice.ts";
 import { MemoryShardStorage } from "../../../src/storage/memory-shard-storage.ts";
