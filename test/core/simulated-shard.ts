@@ -132,6 +132,7 @@ export class SimulatedShard {
     this.timerDueAtMs = this.#core?.timerDueAtMs;
     if (this.#core === undefined) return;
     this.cost.noteTime(this.timerDueAtMs !== undefined, this.#world.nowMs);
+    if (!this.cost.hasUnshared) return;
     const [first] = this.#attachments.keys();
     const attachment = first === undefined ? undefined : this.#read(first);
     if (first === undefined || attachment === undefined) return;
