@@ -20,6 +20,10 @@ export class FlakyStorage implements ShardStorage {
     return this.#storage.rowsWritten;
   }
 
+  get storedBytes(): number {
+    return this.#storage.storedBytes;
+  }
+
   readShard() {
     return this.#readable.readShard();
   }

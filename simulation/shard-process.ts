@@ -1,5 +1,6 @@
 /** One shard: the core, and a host that treats it as the platform does, with its storage, sockets, timer and alarm. */
 import type { CoreConfig } from "../src/core/config.ts";
+import { CostMeter } from "../src/core/cost/cost-meter.ts";
 import type { Effect } from "../src/core/effect.ts";
 import type { Input } from "../src/core/input.ts";
 import type { Batch, BatchAnswer } from "../src/core/peers/message.ts";
@@ -274,6 +275,7 @@ export class ShardProcess {
         read,
       },
       traffic: { bytesReceived: 0, bytesSent: 0 },
+      cost: new CostMeter(this.#storage),
       sockets: { isFull: () => false },
       quarantined: new Set(),
     });

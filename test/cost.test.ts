@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { awsUsageOf, workloads } from "../bench/cost/workloads.ts";
+import { Simulation } from "../bench/cost/simulation.ts";
+import { LoadClient } from "../bench/scaling/load-client.ts";
 import { awsMonthly } from "../bench/pricing/aws.ts";
+import type { CostName } from "../src/core/cost/counts.ts";
 import { billOf, monthSec } from "../bench/pricing/cloudflare.ts";
 
 const nothing = { framesIn: 0, calls: 0, alarms: 0, connects: 0, awake: 0, rows: 0, workerCpuMs: 0 };
@@ -80,5 +83,56 @@ describe("AWS IoT Core", () => {
   ])("counts %i bytes as %i messages", (bytes, units) => {
     const price = awsMonthly({ connectionMinutes: 0, messages: [{ count: 1e6, bytes }] });
     expect(price).toBeCloseTo(units, 9);
+  });
+});
+
+describe("The broker's own bill", () => {
+  test.each([1, 4])("agrees with what is counted around it, with shards: %i", (shards) => {
+    const simulation = new Simulation(shards, {
+      answerMs: 50,
+      callMs: 10,
+      commitMs: 10,
+      turnMs: 1,
+      workMsPerPing: 1,
+      workMsPerFrame: 1,
+      workMsPerCall: 1,
+    });
+    const clients = Array.from({ length: 20 }, (_, index) => {
+      const options = { clientId: `device-${index}`, isPersistent: index % 2 === 0, keepAliveSec: 60 };
+      const client = new LoadClient(simulation, options);
+      client.subscribe(`room/${index}/+`, 1);
+      return client;
+    });
+    for (let round = 0; round < 10; round += 1) {
+      for (const [index, client] of clients.entries()) {
+        const publish = (): void =>
+          client.publish(`room/${index + 1}/x`, new Uint8Array(9), (round % 3) as 0 | 1 | 2, round === 5);
+        simulation.at(simulation.nowMs + index * 37, publish);
+        simulation.at(simulation.nowMs + 5000, () => client.ping());
+      }
+      simulation.run(15_000);
+    }
+    const { alarms, calls, frames, rows } = simulation.usage();
+    const costs = simulation.shards.map(({ cost }) => cost.figures());
+    const sum = (name: CostName): number => costs.reduce((total, cost) => total + cost[name], 0);
+    expect([frames, rows, alarms, calls > 0]).toEqual([
+      expect.toSatisfy((count: number) => count > 600),
+      expect.toSatisfy((count: number) => count > 20),
+      expect.toSatisfy((count: number) => count > 0),
+      shards > 1,
+    ]);
+    expect({
+      frames: sum("framesReceived"),
+      rows: sum("rowsWritten"),
+      callsMade: sum("callsMade"),
+      callsBilled: sum("callsBilled"),
+      connects: sum("requests"),
+    }).toEqual({
+      frames,
+      rows: rows + alarms,
+      callsMade: calls,
+      callsBilled: calls,
+      connects: clients.length,
+    });
   });
 });

@@ -1,24 +1,21 @@
-/** What Cloudflare asks, Workers Paid, as of 2026-11: developers.cloudflare.com, "Pricing" of Durable Objects and of Workers. */
-export const pricesOf = "2026-11";
+/** What Cloudflare asks, Workers Paid: developers.cloudflare.com, "Pricing" of Durable Objects and of Workers. */
+import { framesPerRequest, objectGb, usdPerMillion } from "../../src/core/cost/prices.ts";
+
+export { objectGb, pricesOf } from "../../src/core/cost/prices.ts";
 
 export const monthSec = 2_592_000;
-/** Memory that every object is billed for, whatever it uses. */
-export const objectGb = 0.128;
 const million = 1e6;
 
 /** Dollars above what is included in the monthly base price. */
 export const prices = {
   base: 5,
-  requests: { included: million, perMillion: 0.15 },
-  gbSeconds: { included: 400_000, perMillion: 12.5 },
-  rowsWritten: { included: 50 * million, perMillion: 1 },
+  requests: { included: million, perMillion: usdPerMillion.requests },
+  gbSeconds: { included: 400_000, perMillion: usdPerMillion.gbSeconds },
+  rowsWritten: { included: 50 * million, perMillion: usdPerMillion.rowsWritten },
   workerRequests: { included: 10 * million, perMillion: 0.3 },
   workerCpuMs: { included: 30 * million, perMillion: 0.02 },
   storedGb: { included: 5, each: 0.2 },
 } as const;
-
-/** Frames of a WebSocket that count as one request. */
-const framesPerRequest = 20;
 
 /** Everything by the second, in the whole namespace. */
 export interface Usage {

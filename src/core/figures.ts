@@ -1,3 +1,4 @@
+import type { CostMeter } from "./cost/cost-meter.ts";
 import type { Counters } from "./counters.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Peers } from "./peers/peers.ts";
@@ -20,10 +21,16 @@ export interface FigureSources {
   readonly retained: Retained;
   readonly peers: Peers;
   readonly traffic: Traffic;
+  readonly cost: CostMeter;
 }
 
-/** The figures of `$SYS/broker/…`. Counts begin when the object is constructed, which may be after a sleep. */
+/** All that `$SYS` tells of this shard. */
 export function figuresOf(sources: FigureSources, nowMs: number): ServerFigures {
+  return { ...brokerFiguresOf(sources, nowMs), ...costFiguresOf(sources.cost) };
+}
+
+/** Counts begin when the object is constructed, which may be after a sleep. */
+function brokerFiguresOf(sources: FigureSources, nowMs: number): ServerFigures {
   const { counters, sessions, log, retained, peers, traffic } = sources;
   let subscriptionCount = 0;
   let queuedCount = 0;
@@ -32,25 +39,43 @@ export function figuresOf(sources: FigureSources, nowMs: number): ServerFigures 
     queuedCount += session.outbound.waitingCount;
   }
   return {
-    version: `duramq ${sources.version}`,
-    uptime: Math.floor((nowMs - sources.startedAtMs) / 1000),
-    "clients/connected": sessions.connectedCount,
-    "clients/total": sessions.size,
-    "clients/expired": counters.sessionsExpired,
-    "messages/received": counters.messagesReceived,
-    "messages/sent": counters.messagesSent,
-    "messages/dropped": counters.droppedCount,
-    refusals: counters.refusedCount,
-    "bytes/received": traffic.bytesReceived,
-    "bytes/sent": traffic.bytesSent,
-    "subscriptions/count": subscriptionCount,
-    "retained/count": retained.count,
-    "queue/messages": queuedCount,
-    "queue/segments": log.segmentCount,
-    "peers/calls": counters.peerCalls,
-    "peers/items": counters.peerItems,
-    "peers/failures": counters.peerFailures,
-    "peers/refusals": counters.peerRefusedCount,
-    "peers/kept": peers.keptCount,
+    "broker/version": `duramq ${sources.version}`,
+    "broker/uptime": Math.floor((nowMs - sources.startedAtMs) / 1000),
+    "broker/clients/connected": sessions.connectedCount,
+    "broker/clients/total": sessions.size,
+    "broker/clients/expired": counters.sessionsExpired,
+    "broker/messages/received": counters.messagesReceived,
+    "broker/messages/sent": counters.messagesSent,
+    "broker/messages/dropped": counters.droppedCount,
+    "broker/refusals": counters.refusedCount,
+    "broker/bytes/received": traffic.bytesReceived,
+    "broker/bytes/sent": traffic.bytesSent,
+    "broker/subscriptions/count": subscriptionCount,
+    "broker/retained/count": retained.count,
+    "broker/queue/messages": queuedCount,
+    "broker/queue/segments": log.segmentCount,
+    "broker/peers/calls": counters.peerCalls,
+    "broker/peers/items": counters.peerItems,
+    "broker/peers/failures": counters.peerFailures,
+    "broker/peers/refusals": counters.peerRefusedCount,
+    "broker/peers/kept": peers.keptCount,
+  };
+}
+
+/** What the shard is billed for, by itself: since counting began, over all sleeps. */
+function costFiguresOf(cost: CostMeter): ServerFigures {
+  const figures = cost.figures();
+  return {
+    "cost/since": figures.sinceSec,
+    "cost/requests": figures.requests,
+    "cost/frames/received": figures.framesReceived,
+    "cost/calls/billed": figures.callsBilled,
+    "cost/calls/made": figures.callsMade,
+    "cost/alarms": figures.alarms,
+    "cost/rows/read": figures.rowsRead,
+    "cost/rows/written": figures.rowsWritten,
+    "cost/stored/bytes": figures.storedBytes,
+    "cost/awake/seconds/estimated": Math.floor(figures.awakeMs / 1000),
+    "cost/usd/estimated": figures.usdEstimated,
   };
 }

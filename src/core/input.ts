@@ -58,6 +58,8 @@ export type Input =
       readonly head: Pick<Batch, "lane" | "stream" | "sequence">;
       readonly answer?: BatchAnswer;
     }
+  /** Somebody asks about the whole shard: what a sleep has made it forget is read. */
+  | { readonly type: "load" }
   /** Write and send what may be joined no longer. */
   | { readonly type: "settle" }
   /** `timerDueAtMs` has come. */

@@ -1,5 +1,6 @@
 import type { Boot } from "./boot.ts";
 import type { Clock } from "./clock.ts";
+import type { CostMeter } from "./cost/cost-meter.ts";
 import type { Output } from "./output.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Delivering } from "./session/delivering.ts";
@@ -10,6 +11,7 @@ import type { TokenBucket } from "./token-bucket.ts";
 export interface SettlingParts extends ShardParts {
   readonly boot: Boot;
   readonly clock: Clock;
+  readonly cost: CostMeter;
   readonly delivering: Delivering;
   readonly flushes: TokenBucket;
   readonly log: MessageLog;
@@ -68,7 +70,7 @@ export class Settling {
   }
 
   commit(nowMs: number): void {
-    const { boot, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
+    const { boot, cost, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
     flushes.spend(nowMs);
     const changedRows = sessions.takeChangedRows();
     const shard = boot.takeUnwritten();
@@ -79,6 +81,7 @@ export class Settling {
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
     };
+    addCost(writes, cost);
     const before = output.take();
     const parked = output.takeAfterCommit();
     delivering.pumpCommitted(nowMs);
@@ -102,5 +105,19 @@ export class Settling {
       }
     }
     output.outdatedAttachments.clear();
+  }
+}
+
+/** What the shard has cost goes along with a row that is written anyway: a segment, or else a session. */
+function addCost({ segments, sessions }: WriteSet, cost: CostMeter): void {
+  const segment = segments.pop();
+  if (segment !== undefined) {
+    segments.push({ ...segment, cost: cost.record() });
+    return;
+  }
+  for (const [clientId, record] of sessions) {
+    if (record === undefined) continue;
+    sessions.set(clientId, { ...record, cost: cost.record() });
+    return;
   }
 }

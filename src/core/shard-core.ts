@@ -2,6 +2,7 @@ import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
+import type { CostMeter } from "./cost/cost-meter.ts";
 import { Counters } from "./counters.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
@@ -38,6 +39,7 @@ export interface ShardPorts {
   readonly connections: SurvivingConnections;
   readonly sockets: SocketBuffers;
   readonly traffic: Traffic;
+  readonly cost: CostMeter;
   /** Client Identifiers whose due work failed too often; it is left alone. */
   readonly quarantined: ReadonlySet<string>;
 }
@@ -94,6 +96,7 @@ export class ShardCore implements ShardContext {
       ...this.#parts,
       boot: this.#boot,
       clock: this.clock,
+      cost: ports.cost,
       delivering: this.delivering,
       flushes: new TokenBucket(config.flushesPerSecMax, flushBurst),
       log: this.log,
@@ -180,6 +183,8 @@ export class ShardCore implements ShardContext {
         return this.#receive(input, nowMs);
       case "closed":
         return this.#closed(input.connectionId, nowMs);
+      case "load":
+        return this.load(nowMs);
       case "settle":
         return this.#settling.settle(nowMs);
       case "timer":
@@ -350,13 +355,14 @@ export class ShardCore implements ShardContext {
 
   #assemble(): ShardParts {
     const { config, counters, delivering, log, output } = this;
-    const { shardIndex, storage } = this.#ports;
+    const { cost, shardIndex, storage } = this.#ports;
     return assemble({
       shardIndex,
       config,
       storage,
       boot: this.#boot,
       counters,
+      cost,
       output,
       log,
       delivering,
@@ -368,18 +374,14 @@ export class ShardCore implements ShardContext {
 
   #figures(nowMs: number): ServerFigures {
     const { config, counters, sessions, log } = this;
+    const { cost, traffic } = this.#ports;
+    const { peers, retained } = this.#parts;
     const { version } = config;
-    const { traffic } = this.#ports;
-    const sources = {
-      version,
-      startedAtMs: this.#startedAtMs,
-      counters,
-      sessions,
-      log,
-      retained: this.#parts.retained,
-      peers: this.#parts.peers,
-    };
-    return figuresOf({ ...sources, traffic }, nowMs);
+    const startedAtMs = this.#startedAtMs;
+    return figuresOf(
+      { version, startedAtMs, counters, sessions, log, retained, peers, traffic, cost },
+      nowMs,
+    );
   }
 
   /** `$SYS` costs nothing while nobody is subscribed to it. */

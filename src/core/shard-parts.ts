@@ -1,5 +1,6 @@
 import type { Boot } from "./boot.ts";
 import type { CoreConfig } from "./config.ts";
+import type { CostMeter } from "./cost/cost-meter.ts";
 import type { Counters } from "./counters.ts";
 import type { Output } from "./output.ts";
 import { Peers } from "./peers/peers.ts";
@@ -23,6 +24,7 @@ export interface Foundation {
   readonly storage: ShardStorage;
   readonly boot: Boot;
   readonly counters: Counters;
+  readonly cost: CostMeter;
   readonly output: Output;
   readonly log: MessageLog;
   readonly delivering: Delivering;
@@ -69,6 +71,7 @@ export function assemble(foundation: Foundation): ShardParts {
   });
   const sessions: Sessions = new Sessions({
     storage,
+    cost: foundation.cost,
     log,
     limits,
     delivering,

@@ -2,6 +2,7 @@
  * What the core asks of storage: synchronous reads, and one atomic write for all that an event changed.
  * The implementations are in `src/storage`, under one contract suite.
  */
+import type { CostRecord } from "./cost/cost-meter.ts";
 import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
 import type { Letter, RouteVersion } from "./peers/message.ts";
 import type { Layout } from "./placement.ts";
@@ -74,6 +75,8 @@ export interface SessionRecord {
   /** As of log sequence `deliveryStateSeq`; a state in a segment of that sequence or a later one is newer. */
   readonly deliveryState: DeliveryState;
   readonly deliveryStateSeq: number;
+  /** In some rows: what the shard has cost. */
+  readonly cost?: CostRecord;
 }
 
 /** One session that a logged message is for; negative numbers stand for outboxes to other shards. */
@@ -108,6 +111,8 @@ export interface SegmentHead {
   readonly fromSeq?: number;
   readonly messages: readonly LoggedMessage[];
   readonly deliveryStates: readonly (readonly [sessionNumber: number, state: DeliveryState])[];
+  /** What the shard has cost by then. */
+  readonly cost?: CostRecord;
 }
 
 /** One flush of the message log: one row. */
@@ -176,4 +181,6 @@ export interface ShardStorage {
   /** Rows read and written since the storage was opened, as Cloudflare bills them. */
   readonly rowsRead: number;
   readonly rowsWritten: number;
+  /** Size of the database; 0 where nobody knows. */
+  readonly storedBytes: number;
 }

@@ -1,11 +1,14 @@
 /** What a socket carries through hibernation, as bytes: positions instead of names, for 16 KiB is the limit. */
 import { decode, encode } from "@msgpack/msgpack";
+import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
-import type { DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
+import type { CostCountsTuple, DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
 import {
+  fromCostCountsTuple,
   fromDeliveryStateTuple,
   fromSubscriptionTuple,
+  toCostCountsTuple,
   toDeliveryStateTuple,
   toSubscriptionTuple,
 } from "../storage/record-codec.ts";
@@ -32,6 +35,8 @@ type ClientTuple = [
   authenticationMethod: Optional<string>,
 ];
 
+type CostShareTuple = [run: number, sinceSec: number, ...counts: CostCountsTuple];
+
 type AttachmentTuple = [
   format: number,
   connectionId: string,
@@ -40,12 +45,18 @@ type AttachmentTuple = [
   randomClientId: string,
   clientIdHint: Optional<string>,
   client: Optional<ClientTuple>,
+  cost?: CostShareTuple,
 ];
 
 const problemInformationFlag = 1;
 const loggedFlag = 2;
 
-export function encodeAttachment(connectionId: string, attachment: ConnectionAttachment): Uint8Array {
+/** `cost`: the socket's share of what the shard has counted. */
+export function encodeAttachment(
+  connectionId: string,
+  attachment: ConnectionAttachment,
+  cost?: CostShare,
+): Uint8Array {
   const { boot, openedAtMs, randomClientId, clientIdHint, client } = attachment;
   const tuple: AttachmentTuple = [
     format,
@@ -56,18 +67,22 @@ export function encodeAttachment(connectionId: string, attachment: ConnectionAtt
     clientIdHint,
     client === undefined ? undefined : toClientTuple(client),
   ];
+  if (cost !== undefined) tuple.push([cost.run, cost.sinceSec, ...toCostCountsTuple(cost.counts)]);
   // A copy: what is attached is stored with its whole buffer, and the encoder's is larger.
   return encode(tuple).slice();
 }
 
+export interface DecodedAttachment {
+  readonly connectionId: string;
+  readonly attachment: ConnectionAttachment;
+  readonly cost?: CostShare;
+}
+
 /** Undefined for what {@link encodeAttachment} did not make. */
-export function decodeAttachment(
-  bytes: unknown,
-): { connectionId: string; attachment: ConnectionAttachment } | undefined {
+export function decodeAttachment(bytes: unknown): DecodedAttachment | undefined {
   if (!(bytes instanceof Uint8Array)) return undefined;
-  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = decode(
-    bytes,
-  ) as AttachmentTuple;
+  const tuple = decode(bytes) as AttachmentTuple;
+  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, cost] = tuple;
   if (found !== format) return undefined;
   return {
     connectionId,
@@ -78,7 +93,12 @@ export function decodeAttachment(
       ...(isSet(clientIdHint) && { clientIdHint }),
       ...(isSet(client) && { client: fromClientTuple(client) }),
     },
+    ...(isSet(cost) && { cost: fromCostShareTuple(cost) }),
   };
+}
+
+function fromCostShareTuple([run, sinceSec, ...counts]: CostShareTuple): CostShare {
+  return { run, sinceSec, counts: fromCostCountsTuple(counts) };
 }
 
 function toClientTuple(client: AttachedClient): ClientTuple {

@@ -1,5 +1,6 @@
 import type { Decoded } from "../codec/index.ts";
 import { PacketDecoder } from "../codec/index.ts";
+import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
 import type { Fault } from "../core/input.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
@@ -27,6 +28,7 @@ export class ClientSocket {
   readonly #socket: WebSocket;
   readonly #mode: SocketMode;
   #attachment: ConnectionAttachment | undefined;
+  #restoredCost: CostShare | undefined;
   #outgoing: Uint8Array[] = [];
   #outgoingBytes = 0;
   #unsentBytes = 0;
@@ -52,7 +54,7 @@ export class ClientSocket {
   static restore(socket: WebSocket, maximumPacketSizeBytes: number): ClientSocket | undefined {
     const found = decodeAttachment(socket.deserializeAttachment());
     if (found === undefined) return undefined;
-    const { connectionId, attachment } = found;
+    const { connectionId, attachment, cost } = found;
     const restored = new ClientSocket(
       connectionId,
       socket,
@@ -61,12 +63,18 @@ export class ClientSocket {
       attachment.client?.protocolVersion,
     );
     restored.#attachment = attachment;
+    restored.#restoredCost = cost;
     return restored;
   }
 
   /** What was last attached; undefined once the connection is closed. */
   get attachment(): ConnectionAttachment | undefined {
     return this.#attachment;
+  }
+
+  /** Its share of what the shard has counted, as it was when the socket woke. */
+  get restoredCost(): CostShare | undefined {
+    return this.#restoredCost;
   }
 
   get hasOutgoing(): boolean {
@@ -99,10 +107,10 @@ export class ClientSocket {
     return this.decoder.push(new Uint8Array(data));
   }
 
-  attach(attachment: ConnectionAttachment): void {
+  attach(attachment: ConnectionAttachment, cost: CostShare): void {
     this.#attachment = attachment;
     if (this.#mode === "hibernating") {
-      this.#socket.serializeAttachment(encodeAttachment(this.connectionId, attachment));
+      this.#socket.serializeAttachment(encodeAttachment(this.connectionId, attachment, cost));
     }
   }
 

@@ -17,19 +17,26 @@ export class PeerCalls {
   readonly #waiting = new Map<number, Waiting>();
   readonly #reported = new Set<string>();
   #lastCallId = 0;
+  #underWayCount = 0;
 
   constructor(callPeer: CallPeer, handle: (input: Input) => void) {
     this.#callPeer = callPeer;
     this.#handle = handle;
   }
 
+  /** A call of this shard or of another one is not answered. */
+  get isPending(): boolean {
+    return this.#underWayCount + this.#waiting.size > 0;
+  }
+
   send(batch: Batch): void {
     const { to, lane, stream, sequence } = batch;
     const input = { type: "answered", to, head: { lane, stream, sequence } } as const;
     // One failure is as good as another: the lane sends the batch again.
+    this.#underWayCount += 1;
     this.#ask(batch).then(
-      (answer) => this.#handle({ ...input, answer }),
-      () => this.#handle(input),
+      (answer) => this.#answered({ ...input, answer }),
+      () => this.#answered(input),
     );
   }
 
@@ -56,6 +63,11 @@ export class PeerCalls {
       this.#waiting.delete(callId);
       waiting.fail();
     }
+  }
+
+  #answered(input: Input): void {
+    this.#underWayCount -= 1;
+    this.#handle(input);
   }
 
   async #ask(batch: Batch): Promise<BatchAnswer> {

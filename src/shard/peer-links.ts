@@ -21,6 +21,7 @@ interface Link {
  */
 export class PeerLinks {
   readonly #stub: (index: number) => ShardStub;
+  readonly #onEnded: () => void;
   readonly #links = new Map<number, Link>();
   /** Calls of the second that began then. */
   #count = 0;
@@ -29,8 +30,15 @@ export class PeerLinks {
   #busyUntilMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(stub: (index: number) => ShardStub) {
+  /** `onEnded` is called when no session is held any more. */
+  constructor(stub: (index: number) => ShardStub, onEnded: () => void) {
     this.#stub = stub;
+    this.#onEnded = onEnded;
+  }
+
+  /** Sessions are held: the object cannot sleep. */
+  get isHolding(): boolean {
+    return this.#timer !== undefined;
   }
 
   async call(to: number, bytes: Uint8Array): Promise<Uint8Array> {
@@ -86,6 +94,7 @@ export class PeerLinks {
       this.#end(link);
     }
     this.#timer = isBusy ? setTimeout(() => this.#look(), lullMs) : undefined;
+    if (!isBusy) this.#onEnded();
   }
 
   #end({ session }: Link): void {

@@ -1,65 +1,47 @@
-import type { Decoded } from "../codec/index.ts";
 import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { Config } from "../config.ts";
+import type { CostFigures } from "../core/cost/cost-meter.ts";
+import { CostMeter } from "../core/cost/cost-meter.ts";
 import type { ConnectionAttachment, Effect } from "../core/effect.ts";
 import type { Input } from "../core/input.ts";
 import type { Batch } from "../core/peers/message.ts";
 import type { Layout } from "../core/placement.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
-import type { ShardStorage } from "../core/storage-port.ts";
 import type { ClientSocket } from "./client-socket.ts";
-import type { CallPeer } from "./peer-calls.ts";
+import { DueTimer } from "./due-timer.ts";
 import { PeerCalls } from "./peer-calls.ts";
 import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
 import { Quarantine } from "./quarantine.ts";
-import { StalledSockets } from "./stalled-sockets.ts";
+import type { ShardPlatform } from "./shard-platform.ts";
+import { Turns } from "./turns.ts";
+import { UnsentSockets } from "./unsent-sockets.ts";
 
-/** What the host needs of the platform. */
-export interface ShardPlatform {
-  /** Number of the shard in its namespace. */
-  readonly shardIndex: number;
-  readonly storage: ShardStorage;
-  nowMs(): number;
-  readonly callPeer: CallPeer;
-  setAlarm(dueAtMs: number, unconfirmed: boolean): void;
-  /** Every socket that may carry a connection, known or not. */
-  sockets(): Iterable<ClientSocket>;
-  /** Ends this life of the object at once: its memory can no longer be trusted. */
-  reset(reason: string): never;
-}
-
-/**
- * Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and decides when output is joined. A
- * quiet shard settles at the end of each event; a busy one after all the events that one turn of the event loop
- * brings.
- */
+/** Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and counts what that costs. */
 export class ShardHost {
   readonly #config: Config;
   readonly #platform: ShardPlatform;
   readonly #encoder = new PublishEncoder();
   readonly #sockets = new Map<string, ClientSocket>();
-  /** Sockets with something written and not yet sent. */
-  readonly #unsent = new Set<ClientSocket>();
+  readonly #unsent = new UnsentSockets();
   readonly #traffic = { bytesReceived: 0, bytesSent: 0 };
   /** Connections for which an effect failed. */
   readonly #broken = new Set<string>();
-  readonly #stalled = new StalledSockets();
-  /** Sockets with more untaken than any client may have. */
-  readonly #overflowing = new Set<ClientSocket>();
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
+  readonly #cost: CostMeter;
+  readonly #turns = new Turns(
+    () => this.#settle(),
+    (hasJoined) => (hasJoined ? this.#endEvent() : this.#rest()),
+  );
+  readonly #timer = new DueTimer(() => this.#fireTimer());
   #core: ShardCore;
   #armedAlarmAtMs: number | undefined;
-  /** Set while events join those before them. */
-  #joinTimer: ReturnType<typeof setTimeout> | undefined;
-  #hasJoined = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDueAtMs: number | undefined;
 
   constructor(config: Config, platform: ShardPlatform) {
     this.#config = config;
     this.#platform = platform;
+    this.#cost = new CostMeter(platform.storage);
     this.#calls = new PeerCalls(platform.callPeer, (input) => this.#handle(input));
     this.#core = this.#newCore();
   }
@@ -67,6 +49,7 @@ export class ShardHost {
   /** To be called once, before anything else. */
   start(armedAlarmAtMs: number | undefined): void {
     this.#armedAlarmAtMs = armedAlarmAtMs;
+    this.#cost.start(randomNumber(), this.#platform.nowMs());
     this.#handle(this.#startInput());
   }
 
@@ -76,6 +59,7 @@ export class ShardHost {
   }
 
   open(socket: ClientSocket, clientIdHint?: string, assignedClientId?: string): void {
+    this.#cost.requests += 1;
     this.#sockets.set(socket.connectionId, socket);
     this.#handle({
       type: "open",
@@ -90,28 +74,57 @@ export class ShardHost {
     const known = this.#sockets.get(socket.connectionId);
     if (known !== undefined) return known;
     this.#sockets.set(socket.connectionId, socket);
+    this.#cost.noteWoken(socket.connectionId, socket.restoredCost);
     return socket;
   }
 
   receive(socket: ClientSocket, data: ArrayBuffer | string): void {
+    this.#cost.framesReceived += 1;
     if (typeof data !== "string") this.#traffic.bytesReceived += data.byteLength;
-    this.#receive(socket, socket.decode(data));
+    const { packets, fault } = socket.decode(data);
+    this.#handle({
+      type: "receive",
+      connectionId: socket.connectionId,
+      packets,
+      unfinished: socket.decoder.isInsidePacket,
+      ...(fault !== undefined && { fault }),
+    });
   }
 
   closed(socket: ClientSocket): void {
     this.#handle({ type: "closed", connectionId: socket.connectionId });
-    this.#sockets.delete(socket.connectionId);
-    this.#unsent.delete(socket);
-    this.#stalled.forget(socket);
+    this.#forget(socket);
   }
 
   alarm(): void {
+    this.#cost.alarms += 1;
+    this.lookAfter();
+  }
+
+  /** Does what an alarm does. */
+  lookAfter(): void {
     this.#armedAlarmAtMs = undefined;
     this.#handle({ type: "alarm" });
   }
 
   drain(): void {
     this.#handle({ type: "drain" });
+  }
+
+  /** A call came that is billed as a request. */
+  noteBilledCall(): void {
+    this.#cost.callsBilled += 1;
+  }
+
+  /** What has held the object awake does so no longer. */
+  noteReleased(): void {
+    this.#rest();
+  }
+
+  /** What the shard has cost since counting began. */
+  cost(): CostFigures {
+    this.#handle({ type: "load" });
+    return this.#cost.figures();
   }
 
   /** Another shard calls; the promise fails when a defect made the shard forget the call. */
@@ -139,18 +152,7 @@ export class ShardHost {
         this.#calls.failAll(isDone ? undefined : callId);
       }
     }
-    this.#settleOrJoin();
-    this.#armTimer();
-  }
-
-  #receive(socket: ClientSocket, { packets, fault }: Decoded): void {
-    this.#handle({
-      type: "receive",
-      connectionId: socket.connectionId,
-      packets,
-      unfinished: socket.decoder.isInsidePacket,
-      ...(fault !== undefined && { fault }),
-    });
+    this.#endEvent();
   }
 
   #newCore(): ShardCore {
@@ -162,6 +164,7 @@ export class ShardHost {
         read: (connectionId) => this.#sockets.get(connectionId)?.attachment,
       },
       traffic: this.#traffic,
+      cost: this.#cost,
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
       quarantined: this.#quarantine.clientIds,
     });
@@ -172,7 +175,7 @@ export class ShardHost {
     const [survivor] = this.#attachments();
     return {
       type: "start",
-      seed: crypto.getRandomValues(new Uint32Array(1))[0] as number,
+      seed: randomNumber(),
       ...(armedAlarmAtMs !== undefined && { armedAlarmAtMs }),
       ...(survivor !== undefined && { survivingBoot: survivor[1].boot }),
     };
@@ -195,8 +198,28 @@ export class ShardHost {
 
   #handle(input: Input): void {
     this.#tryHandling(input);
-    this.#settleOrJoin();
-    this.#armTimer();
+    this.#endEvent();
+  }
+
+  #endEvent(): void {
+    this.#turns.settleOrJoin();
+    const nowMs = this.#platform.nowMs();
+    this.#armTimer(nowMs);
+    // The turn is open.
+    this.#cost.noteTime(true, nowMs);
+  }
+
+  /** Nothing has come for a turn: the object may sleep, and then what it has counted is with one of its sockets. */
+  #rest(): void {
+    const isHeld = this.#timer.isPending || this.#calls.isPending || this.#platform.isHeld();
+    this.#cost.noteTime(isHeld, this.#platform.nowMs());
+    if (this.#config.socketMode === "resident" || !this.#cost.hasUnshared) return;
+    for (const { attachment, connectionId } of this.#sockets.values()) {
+      if (attachment === undefined) continue;
+      this.#cost.shareWith(connectionId);
+      this.#runForConnection({ type: "attach", connectionId, attachment });
+      return;
+    }
   }
 
   #tryHandling(input: Input): void {
@@ -211,7 +234,7 @@ export class ShardHost {
     for (const effect of effects) {
       if (effect.type === "commit") this.#commit(effect);
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
-      else if (effect.type === "call") this.#calls.send(effect.batch);
+      else if (effect.type === "call") this.#call(effect.batch);
       else if (effect.type === "answer") this.#calls.answer(effect.callId, effect.answer);
       else this.#runForConnection(effect);
     }
@@ -226,14 +249,20 @@ export class ShardHost {
       else if (effect.type === "deliver")
         this.#write(connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
       else if (effect.type === "close") this.#close(effect);
-      else this.#sockets.get(connectionId)?.attach(effect.attachment);
+      else this.#sockets.get(connectionId)?.attach(effect.attachment, this.#cost.shareOf(connectionId));
     } catch (error) {
       console.error(`duramq: "${effect.type}" failed`, error);
       this.#broken.add(connectionId);
     }
   }
 
+  #call(batch: Batch): void {
+    this.#cost.callsMade += 1;
+    this.#calls.send(batch);
+  }
+
   #setAlarm(dueAtMs: number, unconfirmed: boolean): void {
+    this.#cost.alarmsSet += 1;
     this.#armedAlarmAtMs = dueAtMs;
     this.#platform.setAlarm(dueAtMs, unconfirmed);
   }
@@ -261,35 +290,21 @@ export class ShardHost {
   #close({ connectionId, code, reason }: Effect & { type: "close" }): void {
     const socket = this.#sockets.get(connectionId);
     if (socket === undefined) return;
-    this.#unsent.delete(socket);
-    this.#stalled.forget(socket);
     socket.close(code, reason);
-    this.#sockets.delete(connectionId);
+    this.#forget(socket);
   }
 
-  #settleOrJoin(): void {
-    if (this.#joinTimer !== undefined) {
-      this.#hasJoined = true;
-      return;
-    }
-    this.#settle();
-    this.#joinTimer = setTimeout(() => this.#endJoining(), 0);
-  }
-
-  /** Goes on joining as long as every turn brings events. */
-  #endJoining(): void {
-    this.#joinTimer = undefined;
-    if (!this.#hasJoined) return;
-    this.#hasJoined = false;
-    this.#settleOrJoin();
-    this.#armTimer();
+  #forget(socket: ClientSocket): void {
+    this.#sockets.delete(socket.connectionId);
+    this.#unsent.forget(socket);
+    this.#cost.release(socket.connectionId);
   }
 
   #settle(): void {
     this.#tryHandling({ type: "settle" });
     this.#sendAll();
     // Each of these ends at least one connection, so this ends.
-    while (this.#broken.size + this.#overflowing.size > 0) {
+    while (this.#broken.size > 0 || this.#unsent.hasOverflowing) {
       this.#endOverflowing();
       this.#dismissBroken();
       this.#sendAll();
@@ -297,9 +312,8 @@ export class ShardHost {
   }
 
   #endOverflowing(): void {
-    const sockets = [...this.#overflowing];
-    this.#overflowing.clear();
-    for (const { connectionId } of sockets) this.#tryHandling({ type: "stalled", connectionId });
+    for (const { connectionId } of this.#unsent.takeOverflowing())
+      this.#tryHandling({ type: "stalled", connectionId });
   }
 
   #dismissBroken(): void {
@@ -312,43 +326,21 @@ export class ShardHost {
   }
 
   #sendAll(): void {
-    const nowMs = this.#platform.nowMs();
-    for (const socket of this.#unsent) {
-      this.#flush(socket);
-      this.#stalled.note(socket, nowMs);
-      if (this.#stalled.isOverflowing(socket)) this.#overflowing.add(socket);
-    }
-    this.#unsent.clear();
-  }
-
-  #flush(socket: ClientSocket): void {
-    try {
-      socket.flush();
-    } catch (error) {
-      console.error("duramq: sending failed", error);
-      this.#broken.add(socket.connectionId);
-    }
+    const fail = ({ connectionId }: ClientSocket): void => void this.#broken.add(connectionId);
+    this.#unsent.sendAll(fail, this.#platform.nowMs());
   }
 
   /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
-  #armTimer(): void {
-    const earliestMs = Math.min(this.#core.timerDueAtMs ?? Infinity, this.#stalled.checkDueAtMs ?? Infinity);
-    const dueAtMs = earliestMs === Infinity ? undefined : earliestMs;
-    if (dueAtMs === this.#timerDueAtMs) return;
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timerDueAtMs = dueAtMs;
-    if (dueAtMs === undefined) return;
-    this.#timer = setTimeout(() => this.#fireTimer(), Math.max(0, dueAtMs - this.#platform.nowMs()));
+  #armTimer(nowMs: number): void {
+    const { timerDueAtMs = Infinity } = this.#core;
+    const { checkDueAtMs = Infinity } = this.#unsent;
+    this.#timer.arm(Math.min(timerDueAtMs, checkDueAtMs), nowMs);
   }
 
   #fireTimer(): void {
-    this.#timerDueAtMs = undefined;
     const nowMs = this.#platform.nowMs();
-    if ((this.#stalled.checkDueAtMs ?? Infinity) <= nowMs) {
-      for (const { connectionId } of this.#stalled.takeStalled(nowMs)) {
-        this.#handle({ type: "stalled", connectionId });
-      }
-    }
+    for (const { connectionId } of this.#unsent.takeStalled(nowMs))
+      this.#handle({ type: "stalled", connectionId });
     this.#handle({ type: "timer" });
   }
 
@@ -389,6 +381,10 @@ export class ShardHost {
     }
     this.#close({ type: "close", connectionId, code: 1011, reason: "Internal error" });
   }
+}
+
+function randomNumber(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
 /** How soon the alarm tries again after a defect. */

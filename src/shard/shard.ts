@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
+import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
 import { configOf } from "../config.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
@@ -21,18 +22,24 @@ export class Shard extends DurableObject<Env> {
   readonly #resident = new Set<ClientSocket>();
   /** The sockets that events have been about since the object woke. */
   readonly #known = new WeakMap<WebSocket, ClientSocket>();
+  /** Sessions that other shards hold. */
+  readonly #sessions = new Set<PeerSession>();
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { config, index } = placeOf(state, env);
     this.#config = config;
-    this.#links = new PeerLinks((to) => shardStub(env, this.#config, to));
+    this.#links = new PeerLinks(
+      (to) => shardStub(env, this.#config, to),
+      () => this.#host.noteReleased(),
+    );
     if (!this.#config.core.allowsAnonymous) {
       console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
     }
     this.#host = new ShardHost(this.#config, {
       shardIndex: index,
       callPeer: (to, bytes) => this.#links.call(to, bytes),
+      isHeld: () => this.#links.isHolding || this.#sessions.size > 0 || this.#resident.size > 0,
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
       nowMs: () => this.nowMs(),
       setAlarm: (dueAtMs, unconfirmed) => this.#setAlarm(dueAtMs, unconfirmed),
@@ -100,22 +107,42 @@ export class Shard extends DurableObject<Env> {
 
   /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
   drain(): void {
+    this.#host.noteBilledCall();
     this.#host.drain();
   }
 
   /** After a stop that nobody was told of: looks after the clients that it cut off, without waiting for an event. */
   wake(): void {
-    this.#host.alarm();
+    this.#host.noteBilledCall();
+    this.#host.lookAfter();
+  }
+
+  /** What this shard has cost since counting began, this call included. Wakes the object, and reads what it forgot. */
+  cost(): CostFigures {
+    this.#host.noteBilledCall();
+    return this.#host.cost();
   }
 
   /** A call of another shard of the namespace. */
   peer(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#host.noteBilledCall();
     return this.#host.called(bytes);
   }
 
   /** For another shard that calls often. */
   openSession(): PeerSession {
-    return new PeerSession((bytes) => this.#host.called(bytes));
+    this.#host.noteBilledCall();
+    const session = new PeerSession(
+      (bytes) => this.#host.called(bytes),
+      () => this.#endSession(session),
+    );
+    this.#sessions.add(session);
+    return session;
+  }
+
+  #endSession(session: PeerSession): void {
+    this.#sessions.delete(session);
+    this.#host.noteReleased();
   }
 
   #forget(server: WebSocket): void {

@@ -10,6 +10,10 @@ export class DurableObjectSql implements SqlDatabase {
     this.#storage = storage;
   }
 
+  get storedBytes(): number {
+    return this.#storage.sql.databaseSize;
+  }
+
   *query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
     const cursor = this.#storage.sql.exec(sql, ...parameters);
     for (const row of cursor) yield fromRow(row);

@@ -20,6 +20,7 @@ export class MemoryShardStorage implements ShardStorage {
   readonly #routes = new Map<string, RouteRecord>();
   rowsRead = 0;
   rowsWritten = 0;
+  readonly storedBytes = 0;
 
   readShard(): ShardRecord | undefined {
     return this.#shard;

@@ -3,6 +3,9 @@
  * wake-up. Every record begins with its format number.
  */
 import { decode, encode } from "@msgpack/msgpack";
+import type { CostRecord } from "../core/cost/cost-meter.ts";
+import type { CostCounts } from "../core/cost/counts.ts";
+import { costNames, countsOf } from "../core/cost/counts.ts";
 import type { ApplicationMessage, QoS, UserProperty, WillMessage } from "../core/packet.ts";
 import type { Letter } from "../core/peers/message.ts";
 import type { Publication } from "../core/publication.ts";
@@ -63,9 +66,15 @@ type SegmentHeadTuple = [
   messages: LoggedTuple[],
   deliveryStates: [sessionNumber: number, state: DeliveryStateTuple][],
   fromSeq?: Optional<number>,
+  cost?: CostTuple,
 ];
 
 export type PublicationTuple = [message: MessageTuple, expiresAtMs: Optional<number>];
+
+/** By the positions of {@link costNames}. */
+export type CostCountsTuple = readonly number[];
+
+type CostTuple = [run: number, sinceSec: number, base: CostCountsTuple, total: CostCountsTuple];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
 
@@ -139,14 +148,13 @@ export function fromPublicationTuple([tuple, expiresAtMs]: PublicationTuple): Pu
   return isSet(expiresAtMs) ? { message, expiresAtMs } : { message };
 }
 
-export function encodeSegmentHead({ messages, deliveryStates, fromSeq }: SegmentHead): Uint8Array {
+export function encodeSegmentHead({ messages, deliveryStates, fromSeq, cost }: SegmentHead): Uint8Array {
   const states = deliveryStates.map(([number, state]) => [number, toDeliveryStateTuple(state)]);
-  const head = [format, messages.map(toLoggedTuple), states];
-  return encode(isSet(fromSeq) ? [...head, fromSeq] : head);
+  return encode([format, messages.map(toLoggedTuple), states, fromSeq, ...toCostTail(cost)]);
 }
 
 export function decodeSegmentHead(slot: number, seq: number, bytes: Uint8Array): SegmentHead {
-  const [messages, states, fromSeq] = decodeRecord<SegmentHeadTuple>(bytes);
+  const [messages, states, fromSeq, cost] = decodeRecord<SegmentHeadTuple>(bytes);
   return {
     slot,
     seq,
@@ -155,6 +163,7 @@ export function decodeSegmentHead(slot: number, seq: number, bytes: Uint8Array):
     deliveryStates: states.map(
       ([sessionNumber, state]) => [sessionNumber, fromDeliveryStateTuple(state)] as const,
     ),
+    ...(isSet(cost) && { cost: fromCostTuple(cost) }),
   };
 }
 
@@ -171,6 +180,7 @@ export function encodeSession(record: SessionRecord): Uint8Array {
     record.subscriptions.map(toSubscriptionTuple),
     toDeliveryStateTuple(record.deliveryState),
     record.deliveryStateSeq,
+    ...toCostTail(record.cost),
   ]);
 }
 
@@ -185,6 +195,7 @@ type SessionTuple = [
   subscriptions: SubscriptionTuple[],
   deliveryState: DeliveryStateTuple,
   deliveryStateSeq: number,
+  cost?: CostTuple,
 ];
 
 export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecord {
@@ -199,6 +210,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
     subscriptions,
     state,
     seq,
+    cost,
   ] = decodeRecord<SessionTuple>(bytes);
   return {
     clientId,
@@ -212,6 +224,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
     subscriptions: subscriptions.map(fromSubscriptionTuple),
     deliveryState: fromDeliveryStateTuple(state),
     deliveryStateSeq: seq,
+    ...(isSet(cost) && { cost: fromCostTuple(cost) }),
   };
 }
 
@@ -219,6 +232,26 @@ function decodeRecord<Tuple extends unknown[]>(bytes: Uint8Array): Tuple {
   const [found, ...rest] = decode(bytes) as [number, ...Tuple];
   if (found !== format) throw new Error(`Stored record has format ${found}; this version reads ${format}`);
   return rest as unknown as Tuple;
+}
+
+export function toCostCountsTuple(counts: CostCounts): CostCountsTuple {
+  return costNames.map((name) => counts[name]);
+}
+
+/** What an older release did not count is 0. */
+export function fromCostCountsTuple(tuple: CostCountsTuple): CostCounts {
+  return countsOf((_, index) => tuple[index] ?? 0);
+}
+
+/** Rows have it at their end, or not at all. */
+function toCostTail(cost: CostRecord | undefined): CostTuple[] {
+  if (cost === undefined) return [];
+  const { run, sinceSec, base, total } = cost;
+  return [[run, sinceSec, toCostCountsTuple(base), toCostCountsTuple(total)]];
+}
+
+function fromCostTuple([run, sinceSec, base, total]: CostTuple): CostRecord {
+  return { run, sinceSec, base: fromCostCountsTuple(base), total: fromCostCountsTuple(total) };
 }
 
 function isSet<Value>(value: Optional<Value>): value is Value {

@@ -10,4 +10,6 @@ export interface SqlDatabase {
   transaction(work: () => void): void;
   readonly rowsRead: number;
   readonly rowsWritten: number;
+  /** Size of the database. */
+  readonly storedBytes: number;
 }

@@ -48,6 +48,10 @@ export class SqliteShardStorage implements ShardStorage {
     return this.#database.rowsWritten;
   }
 
+  get storedBytes(): number {
+    return this.#database.storedBytes;
+  }
+
   readShard(): ShardRecord | undefined {
     const row = this.#first("SELECT * FROM shard");
     if (row === undefined) return undefined;

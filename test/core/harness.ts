@@ -243,7 +243,7 @@ export class Harness implements World {
       this.nowMs = Math.max(this.nowMs, next.dueAtMs);
       if (next.isAlarm) next.shard.fireAlarm();
       else next.shard.handle({ type: "timer" });
-      if (this.#isJoining) next.shard.noteTimer();
+      if (this.#isJoining) next.shard.rest();
       else this.#endTurn();
     }
     this.nowMs = untilMs;
@@ -369,7 +369,7 @@ export class Harness implements World {
 
   #event(shard: SimulatedShard, input: Input): void {
     shard.handle(input);
-    if (this.#isJoining) shard.noteTimer();
+    if (this.#isJoining) shard.rest();
     else this.#endTurn();
   }
 
@@ -414,7 +414,7 @@ export class Harness implements World {
       this.#pending = [];
       for (const work of pending) work();
     }
-    for (const shard of this.shards) shard.noteTimer();
+    for (const shard of this.shards) shard.rest();
   }
 }
 

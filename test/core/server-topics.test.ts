@@ -15,14 +15,14 @@ function setUp(options: ClientOptions = {}) {
   return { shard, watcher: SimulatedClient.connected(shard, options) };
 }
 
-/** The figures that came since the last call, by the rest of their Topic Names. */
+/** The figures that came since the last call, by what follows `$SYS/broker/`, or `$SYS/` if that is another one. */
 function figuresFor(client: SimulatedClient): Record<string, string> {
   const figures: Record<string, string> = {};
   for (const packet of client.take()) {
     if (packet.type !== "publish") continue;
     const { topicName, payload } = packet.message;
-    if (!topicName.startsWith("$SYS/broker/")) throw new Error(topicName);
-    figures[topicName.slice("$SYS/broker/".length)] = textOf(payload);
+    if (!/^\$SYS\/(?:broker|cost)\//.test(topicName)) throw new Error(topicName);
+    figures[topicName.replace(/^\$SYS\/(?:broker\/)?/, "")] = textOf(payload);
   }
   return figures;
 }
@@ -52,6 +52,17 @@ const names = [
   "peers/failures",
   "peers/refusals",
   "peers/kept",
+  "cost/since",
+  "cost/requests",
+  "cost/frames/received",
+  "cost/calls/billed",
+  "cost/calls/made",
+  "cost/alarms",
+  "cost/rows/read",
+  "cost/rows/written",
+  "cost/stored/bytes",
+  "cost/awake/seconds/estimated",
+  "cost/usd/estimated",
 ];
 
 describe("a subscription to $SYS", () => {

@@ -1,6 +1,8 @@
 /** One shard of a simulated namespace: a ShardCore with storage in memory, sockets, a timer and an alarm. */
 import type { CoreConfig } from "../../src/core/config.ts";
-import type { CloseCode, Effect } from "../../src/core/effect.ts";
+import type { RowCounts } from "../../src/core/cost/cost-meter.ts";
+import { CostMeter } from "../../src/core/cost/cost-meter.ts";
+import type { CloseCode, ConnectionAttachment, Effect } from "../../src/core/effect.ts";
 import type { Input } from "../../src/core/input.ts";
 import type { ProtocolVersion } from "../../src/core/packet.ts";
 import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
@@ -43,6 +45,7 @@ export class SimulatedShard {
   readonly #reopen: () => ShardStorage;
   readonly #peers = new Map<string, Peer>();
   readonly #attachments = new Map<string, Uint8Array>();
+  #cost: CostMeter | undefined;
   #core: ShardCore | undefined;
   #lives = 0;
 
@@ -64,6 +67,12 @@ export class SimulatedShard {
   get core(): ShardCore {
     if (this.#core === undefined) this.#start();
     return this.#core as ShardCore;
+  }
+
+  /** What the shard has counted of its cost; to be asked when it has read what it forgot. */
+  get cost(): CostMeter {
+    if (this.#core === undefined) this.#start();
+    return this.#cost as CostMeter;
   }
 
   get isConstructed(): boolean {
@@ -106,14 +115,29 @@ export class SimulatedShard {
 
   forget(connectionId: string): void {
     this.#attachments.delete(connectionId);
+    this.#cost?.release(connectionId);
   }
 
   handle(input: Input): void {
-    this.#run(this.core.handle(input, this.#world.nowMs));
+    const { core, cost } = this;
+    if (input.type === "open") cost.requests += 1;
+    if (input.type === "receive") cost.framesReceived += 1;
+    if (input.type === "called") cost.callsBilled += 1;
+    if (input.type === "alarm") cost.alarms += 1;
+    this.#run(core.handle(input, this.#world.nowMs));
   }
 
-  noteTimer(): void {
+  /** The turn is over. */
+  rest(): void {
     this.timerDueAtMs = this.#core?.timerDueAtMs;
+    if (this.#core === undefined) return;
+    this.cost.noteTime(this.timerDueAtMs !== undefined, this.#world.nowMs);
+    if (!this.cost.hasUnshared) return;
+    const [first] = this.#attachments.keys();
+    const attachment = first === undefined ? undefined : this.#read(first);
+    if (first === undefined || attachment === undefined) return;
+    this.cost.shareWith(first);
+    this.#attach({ connectionId: first, attachment });
   }
 
   fireAlarm(): void {
@@ -143,21 +167,24 @@ export class SimulatedShard {
   }
 
   #start(): void {
+    this.#cost = new CostMeter(rowsSince(this.storage));
     this.#core = this.#newCore();
     this.#lives += 1;
     const { alarmAtMs } = this;
-    const [survivor] = this.#attachments.values();
-    const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
+    const seed = this.index + 31 * this.#lives;
+    this.#cost.start(seed, this.#world.nowMs);
+    const [survivor] = this.#attachments.keys();
+    const survivingBoot = survivor === undefined ? undefined : this.#read(survivor)?.boot;
     this.handle({
       type: "start",
-      seed: this.index + 31 * this.#lives,
+      seed,
       ...(survivingBoot !== undefined && { survivingBoot }),
       ...(alarmAtMs !== undefined && { armedAlarmAtMs: alarmAtMs }),
     });
   }
 
   #newCore(): ShardCore {
-    const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
+    const read = (connectionId: string) => this.#read(connectionId);
     const attachments = this.#attachments;
     const { fullSockets, quarantined } = this.#world;
     return new ShardCore(this.#config, {
@@ -173,6 +200,7 @@ export class SimulatedShard {
         read,
       },
       traffic: this.traffic,
+      cost: this.#cost as CostMeter,
       sockets: { isFull: (connectionId) => fullSockets.has(connectionId) },
       quarantined,
     });
@@ -202,6 +230,7 @@ export class SimulatedShard {
         this.storage.commit(effect.writes);
         return this.#run(effect.effects);
       case "call":
+        this.cost.callsMade += 1;
         return this.#world.onCall(effect.batch);
       case "answer":
         return this.#world.onAnswer(effect.callId, effect.answer);
@@ -209,6 +238,7 @@ export class SimulatedShard {
         const { dueAtMs, unconfirmed } = effect;
         this.alarmWrites.push({ atMs: this.#world.nowMs, dueAtMs, unconfirmed });
         this.alarmAtMs = dueAtMs;
+        this.cost.alarmsSet += 1;
         return;
       }
     }
@@ -227,14 +257,37 @@ export class SimulatedShard {
     if (peer === undefined) return;
     this.#world.trace.push(`close ${connectionId}`);
     this.#peers.delete(connectionId);
-    this.#attachments.delete(connectionId);
+    this.forget(connectionId);
     this.#world.onClosed(connectionId, peer, code, reason);
   }
 
-  #attach({ connectionId, attachment }: Effect & { type: "attach" }): void {
+  /** Reading its attachment wakes the socket. */
+  #read(connectionId: string): ConnectionAttachment | undefined {
+    const found = decodeAttachment(this.#attachments.get(connectionId));
+    this.cost.noteWoken(connectionId, found?.cost);
+    return found?.attachment;
+  }
+
+  #attach({ connectionId, attachment }: Omit<Effect & { type: "attach" }, "type">): void {
     if (!this.#peers.has(connectionId)) return;
-    const bytes = encodeAttachment(connectionId, attachment);
+    const bytes = encodeAttachment(connectionId, attachment, this.cost.shareOf(connectionId));
     if (bytes.length > attachmentBytesMax) throw new Error(`an attachment of ${bytes.length} bytes`);
     this.#attachments.set(connectionId, bytes);
   }
+}
+
+/** Rows of this life: storage in memory counts those of all. */
+function rowsSince(storage: ShardStorage): RowCounts {
+  const { rowsRead, rowsWritten } = storage;
+  return {
+    get rowsRead() {
+      return storage.rowsRead - rowsRead;
+    },
+    get rowsWritten() {
+      return storage.rowsWritten - rowsWritten;
+    },
+    get storedBytes() {
+      return storage.storedBytes;
+    },
+  };
 }

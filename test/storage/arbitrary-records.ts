@@ -1,5 +1,7 @@
 /** Arbitrary stored records; optional fields are absent in some cases, never undefined. */
 import fc from "fast-check";
+import type { CostRecord } from "../../src/core/cost/cost-meter.ts";
+import { countsOf } from "../../src/core/cost/counts.ts";
 import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
 import type { Letter, Origin } from "../../src/core/peers/message.ts";
 import type { Layout } from "../../src/core/placement.ts";
@@ -131,6 +133,10 @@ const letter: fc.Arbitrary<Letter> = fc.oneof(
   }),
 );
 
+const counts = fc.array(count, { minLength: 20 }).map((all) => countsOf((_, index) => all[index] ?? 0));
+
+const cost = record<CostRecord>({ run: uint32, sinceSec: uint32, base: counts, total: counts });
+
 export const sessionRecord = record<SessionRecord>(
   {
     clientId: text,
@@ -144,8 +150,9 @@ export const sessionRecord = record<SessionRecord>(
     subscriptions: fc.array(subscription, { maxLength: 4 }),
     deliveryState,
     deliveryStateSeq: count,
+    cost,
   },
-  ["detachedAtMs", "willDueAtMs", "will"],
+  ["detachedAtMs", "willDueAtMs", "will", "cost"],
 );
 
 const keptTarget = record<Omit<LogTarget, "subscriptionIdentifiers" | "sharedFilter">>({
@@ -176,13 +183,15 @@ export const segmentRecord: fc.Arbitrary<SegmentRecord> = fc
     count,
     fc.array(fc.tuple(publication, fc.nat(2_000_000), fc.array(target, { maxLength: 3 })), { maxLength: 3 }),
     fc.array(fc.tuple(fc.maxSafeInteger(), deliveryState), { maxLength: 2 }),
+    fc.option(cost, { nil: undefined }),
   )
-  .map(([slot, seq, messages, deliveryStates]) => ({
+  .map(([slot, seq, messages, deliveryStates, costs]) => ({
     slot,
     seq,
     messages: messages.map(([, sizeBytes, targets]) => ({ sizeBytes, targets })),
     publications: messages.map(([one]) => one),
     deliveryStates,
+    ...(costs !== undefined && { cost: costs }),
   }));
 
 const retainedName = record<Omit<RetainedName, "topicName">>({ sizeBytes: count, expiresAtMs: timeMs }, [

@@ -401,6 +401,6 @@ function blocksOf(storage: ShardStorage): RetainedBlockRecord[] {
 /** Whether more than the head came along is the storage's own business. */
 function headOf(head: SegmentHead | undefined): SegmentHead | undefined {
   if (head === undefined) return undefined;
-  const { slot, seq, messages, deliveryStates } = head;
-  return { slot, seq, messages, deliveryStates };
+  const { slot, seq, messages, deliveryStates, cost } = head;
+  return { slot, seq, messages, deliveryStates, ...(cost !== undefined && { cost }) };
 }

@@ -14,6 +14,12 @@ export class NodeSql implements SqlDatabase {
     this.#database = database;
   }
 
+  get storedBytes(): number {
+    const [pages] = this.#database.prepare("PRAGMA page_count").all();
+    const [size] = this.#database.prepare("PRAGMA page_size").all();
+    return Number(pages?.["page_count"]) * Number(size?.["page_size"]);
+  }
+
   *query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
     for (const row of this.#prepare(sql).iterate(...(parameters as SQLInputValue[]))) {
       this.rowsRead += 1;

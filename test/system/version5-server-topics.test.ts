@@ -7,7 +7,7 @@ import { unique } from "../support/unique.ts";
 
 const broker = useBroker();
 const NOT_AUTHORIZED = 0x87;
-/** What there is at least, after `$SYS/broker/`. */
+/** What there is at least, after `$SYS/`, where `broker/` is left out. */
 const FIGURES = [
   "version",
   "uptime",
@@ -22,7 +22,19 @@ const FIGURES = [
   "subscriptions/count",
   "retained/count",
   "queue/messages",
+  "cost/since",
+  "cost/requests",
+  "cost/frames/received",
+  "cost/calls/billed",
+  "cost/calls/made",
+  "cost/alarms",
+  "cost/rows/read",
+  "cost/rows/written",
+  "cost/stored/bytes",
+  "cost/awake/seconds/estimated",
+  "cost/usd/estimated",
 ];
+const nameOf = (topic: string): string => topic.replace(/^\$SYS\/(?:broker\/)?/, "");
 
 function connect(role: string, protocolVersion: 4 | 5 = 5): Promise<TestClient> {
   return connectClient(broker.url, { clientId: unique(role), protocolVersion });
@@ -35,7 +47,7 @@ async function readFigures(): Promise<Map<string, string>> {
   const figures = new Map<string, string>();
   while (!FIGURES.every((name) => figures.has(name))) {
     const { topic, payload } = await reader.nextMessage();
-    figures.set(topic.replace("$SYS/broker/", ""), payload);
+    figures.set(nameOf(topic), payload);
   }
   await reader.end();
   return figures;
@@ -48,14 +60,15 @@ describe("The topics of the server", () => {
     const client = await connect("reader", protocolVersion);
     await client.subscribe("$SYS/#", { qos: 1 });
     const seen = new Map<string, string>();
-    while (!FIGURES.every((name) => seen.has(`$SYS/broker/${name}`))) {
+    while (!FIGURES.every((name) => seen.has(name))) {
       const { topic, payload, packet } = await client.nextMessage();
       expect(packet).toMatchObject({ qos: 0, retain: true });
-      seen.set(topic, payload);
+      seen.set(nameOf(topic), payload);
     }
-    expect(seen.get("$SYS/broker/version")).toMatch(/^duramq \d+\.\d+\.\d+/);
-    const numbers = [...seen].filter(([topic]) => topic !== "$SYS/broker/version");
-    for (const [, payload] of numbers) expect(payload).toMatch(/^\d+$/);
+    expect(seen.get("version")).toMatch(/^duramq \d+\.\d+\.\d+/);
+    expect(seen.get("cost/usd/estimated")).toMatch(/^\d+\.\d{6}$/);
+    const others = [...seen].filter(([name]) => name !== "version" && name !== "cost/usd/estimated");
+    for (const [, payload] of others) expect(payload).toMatch(/^\d+$/);
   });
 
   test("can be asked for one by one and by wildcards", async () => {
@@ -96,6 +109,35 @@ describe("The topics of the server", () => {
     expect(growth("messages/received")).toBe(2);
     expect(growth("bytes/received")).toBeGreaterThan(0);
     expect(growth("bytes/sent")).toBeGreaterThan(0);
+  });
+
+  test("count what the broker costs", async () => {
+    const before = await readFigures();
+    const sleeper = await connectClient(broker.url, {
+      clientId: unique("sleeper"),
+      protocolVersion: 5,
+      properties: { sessionExpiryInterval: 3600 },
+    });
+    const topic = unique("billed");
+    await sleeper.subscribe(topic, { qos: 0 });
+    for (let count = 0; count < 10; count += 1) await sleeper.publish(topic, "x", { qos: 1 });
+    const watcher = await connect("watcher");
+    await watcher.subscribe("$SYS/cost/#", { qos: 0 });
+    const after = new Map<string, string>();
+    const names = FIGURES.filter((name) => name.startsWith("cost/"));
+    while (!names.every((name) => after.has(name))) {
+      const { topic: told, payload } = await watcher.nextMessage();
+      after.set(nameOf(told), payload);
+    }
+    const growth = (name: string): number => Number(after.get(name)) - Number(before.get(name));
+    expect(growth("cost/requests")).toBe(2);
+    // DISCONNECT; CONNECT, SUBSCRIBE and ten messages; CONNECT and SUBSCRIBE; and the library splits packets.
+    expect(growth("cost/frames/received")).toBeGreaterThanOrEqual(1 + 12 + 2);
+    expect(growth("cost/rows/written")).toBeGreaterThanOrEqual(2);
+    expect(growth("cost/usd/estimated")).toBeGreaterThan(0);
+    expect(Number(after.get("cost/stored/bytes"))).toBeGreaterThan(0);
+    expect(growth("cost/since")).toBe(0);
+    expect(Number(after.get("cost/since"))).toBeLessThanOrEqual(Date.now() / 1000);
   });
 
   test("count what was refused", async () => {

@@ -32,12 +32,18 @@ export class Instruments {
   /** Timers of the present life that have not fired. */
   readonly timers = new Map<Timer, PendingTimer>();
   #cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  #rowsRead = 0;
   #rowsWritten = 0;
+
+  /** Rows read in all lives. */
+  get rowsRead(): number {
+    this.#addCursors();
+    return this.#rowsRead;
+  }
 
   /** Rows written in all lives, alarms apart. */
   get rowsWritten(): number {
-    for (const cursor of this.#cursors) this.#rowsWritten += cursor.rowsWritten;
-    this.#cursors = [];
+    this.#addCursors();
     return this.#rowsWritten;
   }
 
@@ -53,6 +59,14 @@ export class Instruments {
 
   count(cursor: SqlStorageCursor<Record<string, SqlStorageValue>>): void {
     this.#cursors.push(cursor);
+  }
+
+  #addCursors(): void {
+    for (const { rowsRead, rowsWritten } of this.#cursors) {
+      this.#rowsRead += rowsRead;
+      this.#rowsWritten += rowsWritten;
+    }
+    this.#cursors = [];
   }
 
   /** Throws if that is what a test asked for. */

@@ -37,11 +37,17 @@ export class TestShard extends Shard {
   override openSession(): PeerSession {
     const instruments = this.#instruments;
     instruments.sessionsOpened += 1;
-    const session = new PeerSession((bytes) => {
-      instruments.callsInSessions += 1;
-      return super.peer(bytes);
-    });
-    return Object.assign(session, { [Symbol.dispose]: () => void (instruments.sessionsEnded += 1) });
+    const session = super.openSession();
+    return new PeerSession(
+      (bytes) => {
+        instruments.callsInSessions += 1;
+        return session.peer(bytes);
+      },
+      () => {
+        instruments.sessionsEnded += 1;
+        session[Symbol.dispose]();
+      },
+    );
   }
 
   /** A crash of this object alone. */

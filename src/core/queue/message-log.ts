@@ -6,7 +6,7 @@ import { lazyAcksMax, Times } from "../limits.ts";
 import type { LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
 import { compact } from "./compaction.ts";
 import type { LocatedMessage, LogSession, QueuedMessage, Segment } from "./segment.ts";
-import { heldStateBytes, mentions, stateBytes, targetBytesOf } from "./segment.ts";
+import { heldStateBytes, mentions, messagesOf, stateBytes, targetBytesOf } from "./segment.ts";
 import { Segments, supersededOf } from "./segments.ts";
 
 interface UnwrittenMessage {
@@ -390,16 +390,5 @@ export class MessageLog {
     session.deliveryStateSegment = undefined;
     segment.holders.delete(session);
     this.#segments.release(segment, heldStateBytes);
-  }
-}
-
-function* messagesOf(
-  { messages }: SegmentHead,
-  { sessionNumber }: LogSession,
-): Iterable<{ target: LogTarget; sizeBytes: number; expiresAtMs?: number | undefined }> {
-  for (const { targets, sizeBytes, expiresAtMs } of messages) {
-    for (const target of targets) {
-      if (target.sessionNumber === sessionNumber) yield { target, sizeBytes, expiresAtMs };
-    }
   }
 }

@@ -107,3 +107,15 @@ export function mentions(head: SegmentHead, session: LogSession): boolean {
     targets.some(({ sessionNumber }) => sessionNumber === session.sessionNumber),
   );
 }
+
+/** The messages of the segment that are for the session. */
+export function* messagesOf(
+  { messages }: SegmentHead,
+  { sessionNumber }: LogSession,
+): Iterable<{ target: LogTarget; sizeBytes: number; expiresAtMs?: number | undefined }> {
+  for (const { targets, sizeBytes, expiresAtMs } of messages) {
+    for (const target of targets) {
+      if (target.sessionNumber === sessionNumber) yield { target, sizeBytes, expiresAtMs };
+    }
+  }
+}

@@ -1,5 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import type { AttachedClient } from "../effect.ts";
+import type { CostMeter } from "../cost/cost-meter.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { QueuedMessage } from "../queue/segment.ts";
@@ -24,6 +25,7 @@ export interface SessionsParts {
   readonly storage: ShardStorage;
   readonly log: MessageLog;
   readonly limits: Limits;
+  readonly cost: CostMeter;
   readonly delivering: Delivering;
   readonly peers: Peers;
   readonly routes: SubscriberRoutes;
@@ -245,11 +247,13 @@ export class Sessions implements Subscribers {
 
   /** Reads all sessions and the log; `connections` are those whose sockets survived. */
   load(connections: Iterable<readonly [Connection, AttachedClient]>): void {
-    const { log, peers, storage } = this.#parts;
+    const { cost, log, peers, storage } = this.#parts;
     const heads = [...storage.readSegmentHeads()];
+    for (const head of heads) cost.noteRow(head.cost);
     const rowSeqs = new Map<number, number>();
     for (const record of storage.readSessions()) {
       this.#restore(record);
+      cost.noteRow(record.cost);
       rowSeqs.set(record.sessionNumber, record.deliveryStateSeq);
     }
     const find = (number: number): Restorable | undefined =>

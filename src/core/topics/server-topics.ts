@@ -1,10 +1,11 @@
 import type { Publication } from "../publication.ts";
 import { TopicTree } from "./topic-tree.ts";
 
-/** What `$SYS` tells, by the part of the Topic Name after `$SYS/broker/`. */
+/** What `$SYS` tells, by the part of the Topic Name after `$SYS/`. */
 export type ServerFigures = Readonly<Record<string, string | number>>;
 
-const prefix = "$SYS/broker/";
+const prefix = "$SYS/";
+const usdDecimals = 6;
 /** Figures of other shards are good for so long: each subscription would ask all of them. */
 const freshMs = 4_000;
 
@@ -71,14 +72,19 @@ export class ServerTopics {
   }
 }
 
-/** Counts of all shards add up; the broker is as old as its oldest shard. */
+/** Counts of all shards add up, but for these: the broker is as old as its oldest shard. */
+const joins: Readonly<Record<string, (left: number, right: number) => number>> = {
+  "broker/uptime": Math.max,
+  "cost/since": Math.min,
+};
+
 function addUp(sum: ServerFigures, more: ServerFigures): ServerFigures {
   const figures: Record<string, string | number> = {};
   for (const [name, figure] of Object.entries(sum)) {
     const other = more[name];
     const isCount = typeof figure === "number" && typeof other === "number";
     if (!isCount) figures[name] = figure;
-    else figures[name] = name === "uptime" ? Math.max(figure, other) : figure + other;
+    else figures[name] = joins[name]?.(figure, other) ?? figure + other;
   }
   return figures;
 }
@@ -92,7 +98,9 @@ export function isServerFilter(topicFilter: string): boolean {
 }
 
 function toPublication(topicName: string, figure: string | number): Publication {
-  return { message: { topicName, payload: toAscii(String(figure)), qos: 0, retain: true } };
+  const text =
+    Number.isInteger(figure) || typeof figure === "string" ? `${figure}` : figure.toFixed(usdDecimals);
+  return { message: { topicName, payload: toAscii(text), qos: 0, retain: true } };
 }
 
 /** Figures and version numbers are ASCII. */

@@ -1,4 +1,3 @@
-import { emptyWriteSet } from "../../../src/core/storage-port.ts";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Members } from "../../../src/core/peers/message.ts";
 import { Gathering } from "../../../src/core/peers/gathering.ts";
