@@ -16,7 +16,7 @@ import { Placement } from "../../src/core/placement.ts";
 import type { SessionRecord, ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "../../src/shard/peer-codec.ts";
 import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
-import type { AlarmWrite, World } from "./simulated-shard.ts";
+import type { AlarmWrite, Death, World } from "./simulated-shard.ts";
 import { SimulatedShard } from "./simulated-shard.ts";
 
 /** What a client is sent: a packet, or a PUBLISH as the core describes it. */
@@ -282,6 +282,11 @@ export class Harness implements World {
     for (const { index } of this.shards) {
       this.lose(this.open({ onReceived() {}, onClosed() {} }, this.clientIdOn(index)));
     }
+  }
+
+  /** Every write passes here; a test of crashes says which of them the object does not survive. */
+  deathAtCommit(_shardIndex: number): Death | undefined {
+    return undefined;
   }
 
   /** One object is gone with its sockets. */

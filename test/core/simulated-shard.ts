@@ -9,12 +9,23 @@ import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
 import type { Peer, Received } from "./harness.ts";
 
+/**
+ * How an object ends that is writing. "unwritten": before the write. "written": after it, and nothing that waited for it
+ * leaves. "heard": once that has left. The others are bugs, for tests of the tests: "forgotten": all left, but nothing is
+ * written. "dropped": the same, and the object lives on.
+ */
+export type Death = "unwritten" | "written" | "heard" | "forgotten" | "dropped";
+
 /** What a shard needs of the world around it. */
 export interface World {
   readonly nowMs: number;
   readonly trace: string[];
   readonly fullSockets: ReadonlySet<string>;
   readonly quarantined: ReadonlySet<string>;
+  /** What becomes of the shard that is about to write; undefined: it goes on. */
+  deathAtCommit(shardIndex: number): Death | undefined;
+  /** The object is to be gone with its sockets. */
+  resetShard(shardIndex: number): void;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
   onCall(batch: Batch): void;
   onAnswer(callId: number, answer: BatchAnswer): void;
@@ -45,6 +56,10 @@ export class SimulatedShard {
   readonly #attachments = new Map<string, Uint8Array>();
   #core: ShardCore | undefined;
   #lives = 0;
+  /** The alarm as it is when the present event writes nothing. */
+  #safeAlarmAtMs: number | undefined;
+  /** Whether the last commit is in the storage. */
+  #hasWritten = false;
 
   constructor(
     index: number,
@@ -109,7 +124,10 @@ export class SimulatedShard {
   }
 
   handle(input: Input): void {
-    this.#run(this.core.handle(input, this.#world.nowMs));
+    const { core } = this;
+    // An alarm whose handler does not end comes again.
+    this.#safeAlarmAtMs = input.type === "alarm" ? this.#world.nowMs : this.alarmAtMs;
+    this.#run(core.handle(input, this.#world.nowMs));
   }
 
   noteTimer(): void {
@@ -178,8 +196,13 @@ export class SimulatedShard {
     });
   }
 
+  /** An object that died carries nothing out. What it wrote is safe together with the alarm of the same event. */
   #run(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#carryOut(effect);
+    const life = this.#core;
+    for (const effect of effects) {
+      const isAlarm = effect.type === "setAlarm" && this.#hasWritten;
+      if (this.#core === life || isAlarm) this.#carryOut(effect);
+    }
   }
 
   #carryOut(effect: Effect): void {
@@ -197,10 +220,7 @@ export class SimulatedShard {
       case "attach":
         return this.#attach(effect);
       case "commit":
-        this.commits.push(effect.writes);
-        this.#world.trace.push(`commit in ${this.index}`);
-        this.storage.commit(effect.writes);
-        return this.#run(effect.effects);
+        return this.#commit(effect);
       case "call":
         return this.#world.onCall(effect.batch);
       case "answer":
@@ -212,6 +232,22 @@ export class SimulatedShard {
         return;
       }
     }
+  }
+
+  #commit({ writes, effects }: Effect & { type: "commit" }): void {
+    this.commits.push(writes);
+    this.#world.trace.push(`commit in ${this.index}`);
+    const death = this.#world.deathAtCommit(this.index);
+    this.#hasWritten = death === undefined || death === "written" || death === "heard";
+    if (this.#hasWritten) this.storage.commit(writes);
+    if (death !== "unwritten" && death !== "written") this.#run(effects);
+    if (death !== undefined && death !== "dropped") this.#die();
+  }
+
+  #die(): void {
+    const isKept = this.#hasWritten && this.alarmAtMs !== undefined;
+    if (!isKept) this.alarmAtMs = this.#safeAlarmAtMs;
+    this.#world.resetShard(this.index);
   }
 
   #send(connectionId: string, packet: Received, protocolVersion: ProtocolVersion): void {
