@@ -285,7 +285,7 @@ export class Harness implements World {
   }
 
   /** Every write passes here; a test of crashes says which of them the object does not survive. */
-  deathAtCommit(_shardIndex: number): Death | undefined {
+  deathAtCommit(_shardIndex: number, _writes: WriteSet): Death | undefined {
     return undefined;
   }
 

@@ -23,7 +23,7 @@ export interface World {
   readonly fullSockets: ReadonlySet<string>;
   readonly quarantined: ReadonlySet<string>;
   /** What becomes of the shard that is about to write; undefined: it goes on. */
-  deathAtCommit(shardIndex: number): Death | undefined;
+  deathAtCommit(shardIndex: number, writes: WriteSet): Death | undefined;
   /** The object is to be gone with its sockets. */
   resetShard(shardIndex: number): void;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
@@ -237,7 +237,7 @@ export class SimulatedShard {
   #commit({ writes, effects }: Effect & { type: "commit" }): void {
     this.commits.push(writes);
     this.#world.trace.push(`commit in ${this.index}`);
-    const death = this.#world.deathAtCommit(this.index);
+    const death = this.#world.deathAtCommit(this.index, writes);
     this.#hasWritten = death === undefined || death === "written" || death === "heard";
     if (this.#hasWritten) this.storage.commit(writes);
     if (death !== "unwritten" && death !== "written") this.#run(effects);

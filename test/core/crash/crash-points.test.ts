@@ -6,9 +6,6 @@ import type { CrashPoint } from "./stage.ts";
 import { Stage } from "./stage.ts";
 
 const deaths = ["unwritten", "written", "heard"] as const;
-let pointCount = 0;
-
-afterAll(() => console.info(`${pointCount} crash points in ${flows.length} flows`));
 
 /** Every write of the flow, as it goes when nothing fails. */
 function rehearse(flow: Flow): Stage {
@@ -28,7 +25,11 @@ function complaintAt(flow: Flow, point: CrashPoint): string | undefined {
   }
 }
 
-function pointsOf(commits: number, kinds: readonly Death[], times: readonly (1 | 2)[] = [1, 2]): CrashPoint[] {
+function pointsOf(
+  commits: number,
+  kinds: readonly Death[],
+  times: readonly (1 | 2)[] = [1, 2],
+): CrashPoint[] {
   return Array.from({ length: commits }, (_, index) => index + 1).flatMap((commit) =>
     kinds.flatMap((death) => times.map((count) => ({ commit, death, times: count }))),
   );
@@ -39,6 +40,10 @@ function complaintsOf(flow: Flow, points: readonly CrashPoint[]): string[] {
 }
 
 describe("Whatever write a shard dies at, before it, after it, or when its answers have left, once or twice on end", () => {
+  let pointCount = 0;
+
+  afterAll(() => console.info(`${pointCount} crash points in ${flows.length} flows`));
+
   test.each(flows.map((flow) => [flow.name, flow] as const))("%s: what was promised holds", (_, flow) => {
     const points = pointsOf(rehearse(flow).commitCount, deaths);
     expect(points.length).toBeGreaterThan(0);
@@ -56,8 +61,9 @@ describe("A broker that is wrong is found out", () => {
     },
   );
 
-  test.each(offlineQueues.map((flow) => [flow.name, flow] as const))(
-    "%s: each message that is acknowledged before it is written",
+  // With several shards the one that still has the message sends it again.
+  test.each(offlineQueues.filter(({ shards }) => shards === 1).map((flow) => [flow.name, flow] as const))(
+    "%s: so does each message that is acknowledged before it is written",
     (_, flow) => {
       const carriers = rehearse(flow).carrierCommits;
       expect(carriers.length).toBeGreaterThan(0);

@@ -89,7 +89,12 @@ function offlineQueue(qos: 1 | 2): Play {
 const retaining: Play = (stage, { publisher, owner, subscriber }) => {
   const topicName = stage.topicOn(owner);
   const speaker = stage.cast(publisher, "speaker");
-  for (const [payload, qos] of [["first", 1], ["second", 2], ["", 1], ["third", 2]] as const) {
+  for (const [payload, qos] of [
+    ["first", 1],
+    ["second", 2],
+    ["", 1],
+    ["third", 2],
+  ] as const) {
     speaker.say(topicName, payload, qos, { retain: true });
     stage.pass(5000);
     expect(speaker.unacknowledgedCount).toBe(0);
@@ -131,6 +136,8 @@ function lastWill(sessionExpiryIntervalSec: number, returns: boolean): Play {
       stage.pass(120_000);
     } else {
       mortal.leave();
+      // A shard to which nobody comes looks after its sessions within the hour.
+      stage.pass(3_700_000);
     }
     stage.finish();
     expect(witness.payloads).toEqual(returns ? [] : ["will"]);
@@ -174,13 +181,11 @@ const expiring: Play = (stage, { publisher, owner, subscriber }) => {
   listener.leave();
   stage.pass(1000);
   speaker.say(topicName, "too late", 2);
-  // A shard that a crash put to sleep looks after its sessions within the hour, and a route that leads nowhere within another.
-  for (let hours = 0; hours < 3; hours += 1) stage.pass(3_600_000);
+  // A shard to which nobody comes looks after its sessions within the hour.
+  stage.pass(7_500_000);
   expect(stage.sessionRecord(listener.clientId)).toBeUndefined();
-  expect(stage.segmentCount).toBe(0);
   listener.forgetSession().isAway = false;
   stage.finish();
-  expect(listener.connack.sessionPresent).toBe(false);
   expect(listener.payloads).toEqual(["in time"]);
 };
 
@@ -200,8 +205,7 @@ function handingOver(apart: boolean): Play {
       stage.gather();
     }
     stage.pass(5000);
-    stage.startAnew(silent);
-    silent.leave();
+    stage.endSession(silent);
     stage.finish();
     expect(firstsOf(other.payloads).toSorted()).toEqual(payloads);
   };
@@ -226,6 +230,8 @@ const spilling: Play = (stage, { publisher, owner, subscriber }) => {
   if (listener.lossCount === lossesBefore) expect(listener.payloads).toEqual(["1", "2", "3"]);
   else expect(repeatedOf(listener.payloads)).toEqual([]);
   listener.leave();
+  // A route that a reset left behind is found out by the next message.
+  speaker.say(topicName, "for nobody", 1);
   stage.finish();
   expect(stage.segmentCount).toBe(0);
 };

@@ -1,5 +1,6 @@
 /** A namespace of which a shard dies at a write, with clients that always come back. */
 import type { ProtocolVersion, QoS } from "../../../src/core/packet.ts";
+import type { WriteSet } from "../../../src/core/storage-port.ts";
 import type { Received } from "../harness.ts";
 import { Publisher } from "../shards/actors.ts";
 import { isAtRest, Network, routesOf } from "../shards/network.ts";
@@ -47,7 +48,8 @@ export class Actor extends Publisher {
 
   override onReceived(packet: Received, protocolVersion: ProtocolVersion): void {
     if (packet.type === "connack") {
-      if (this.#hasSession && !packet.sessionPresent) this.complaints.push(`${this.clientId} lost its session`);
+      if (this.#hasSession && !packet.sessionPresent)
+        this.complaints.push(`${this.clientId} lost its session`);
       this.#hasSession = this.#isPersistent;
     }
     super.onReceived(packet, protocolVersion);
@@ -61,6 +63,8 @@ export class Actor extends Publisher {
 
 export class Stage extends Network {
   commitCount = 0;
+  /** The numbers of the writes that hold messages. */
+  readonly carrierCommits: number[] = [];
   readonly #point: CrashPoint | undefined;
   readonly #actors: Actor[] = [];
 
@@ -69,8 +73,10 @@ export class Stage extends Network {
     this.#point = point;
   }
 
-  override deathAtCommit(): Death | undefined {
+  override deathAtCommit(_shardIndex: number, { segments }: WriteSet): Death | undefined {
     this.commitCount += 1;
+    if (segments.some(({ publications }) => publications.length > 0))
+      this.carrierCommits.push(this.commitCount);
     if (this.#point === undefined) return undefined;
     const { commit, death, times } = this.#point;
     return this.commitCount >= commit && this.commitCount < commit + times ? death : undefined;
@@ -107,13 +113,14 @@ export class Stage extends Network {
     });
   }
 
-  /** Ends the session and begins a new one, which ends with its connection. */
-  startAnew(actor: Actor): void {
-    actor.forgetSession();
+  /** Ends the session for one that ends with its connection, and goes. */
+  endSession(actor: Actor): void {
+    actor.isAway = true;
     this.#insist(() => {
-      actor.connect({ cleanStart: true, sessionExpiryIntervalSec: 0 });
+      actor.forgetSession().connect({ cleanStart: true, sessionExpiryIntervalSec: 0 });
       return () => actor.isConnected && actor.all("connack").length > 0;
     });
+    actor.leave();
   }
 
   /** What a newcomer is sent of the retained messages. */
@@ -135,8 +142,11 @@ export class Stage extends Network {
   /** Time passes, while everybody comes back who can. */
   pass(ms: number): void {
     this.gather();
-    this.advance(ms);
-    this.gather();
+    const stepMs = Math.max(10_000, ms / 60);
+    for (let leftMs = ms; leftMs > 0; leftMs -= stepMs) {
+      this.advance(Math.min(leftMs, stepMs));
+      this.gather();
+    }
   }
 
   /** Everything that is under way comes to its end. */
@@ -152,7 +162,8 @@ export class Stage extends Network {
       if (unacknowledgedCount > 0) complaints.push(`${clientId} lacks ${unacknowledgedCount} answers`);
     }
     const { actual, expected } = routesOf(this);
-    if (actual.join() !== expected.join()) complaints.push(`routes are ${actual.join()}, not ${expected.join()}`);
+    if (actual.join() !== expected.join())
+      complaints.push(`routes are ${actual.join()}, not ${expected.join()}`);
     if (!isAtRest(this)) complaints.push("not at rest");
     if (complaints.length > 0) throw new Error(complaints.join("; "));
   }
@@ -164,7 +175,9 @@ export class Stage extends Network {
       return () =>
         actor
           .all(type)
-          .some((answer) => answer.packetIdentifier === packetIdentifier && answer.reasonCodes[0]! < 0x80);
+          .some(
+            (answer) => answer.packetIdentifier === packetIdentifier && (answer.reasonCodes[0] ?? 0) < 0x80,
+          );
     });
   }
 
