@@ -5,6 +5,13 @@ const retryMs = 100;
 /** Unacknowledged messages of one stream. */
 const windowMax = 10;
 
+/** A PUBREL that is sent again is answered so (0x92) when the first one had come: the message was received before. */
+const packetIdentifierNotFound = 0x92;
+
+function isReleased(error: Error): boolean {
+  return "code" in error && error.code === packetIdentifierNotFound;
+}
+
 /** A client that comes back to its session by itself, and sends again what was not acknowledged. */
 function connect(url: string, clientId: string): Promise<MqttClient> {
   const options: IClientOptions = {
@@ -79,7 +86,7 @@ export class Publisher {
     if (this.#isStopped) return;
     stream.publishedCount += 1;
     this.#client.publish(stream.topicName, String(stream.publishedCount), { qos, retain }, (error) => {
-      if (error) return;
+      if (error instanceof Error && !isReleased(error)) return;
       stream.acknowledgedCount += 1;
       this.#publish(stream, qos, retain);
     });
