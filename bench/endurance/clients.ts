@@ -37,10 +37,15 @@ export class Publisher {
   readonly streams: readonly Stream[];
   readonly state: RetainedState;
   readonly #client: MqttClient;
+  /** What is published when the client has sent again what was not acknowledged: MQTT.js gives up what comes before. */
+  readonly #postponed: (() => void)[] = [];
+  #isResumed = true;
   #isStopped = false;
 
   private constructor(client: MqttClient, name: string) {
     this.#client = client;
+    client.on("close", () => (this.#isResumed = false));
+    client.on("connect", () => this.#onResumed());
     this.streams = ([1, 2] as const).map((qos) => ({
       topicName: `load/${name}/${qos}`,
       qos,
@@ -82,8 +87,17 @@ export class Publisher {
     return [...this.streams, this.state];
   }
 
+  #onResumed(): void {
+    this.#isResumed = true;
+    for (const publish of this.#postponed.splice(0)) publish();
+  }
+
   #publish(stream: RetainedState, qos: 1 | 2, retain: boolean): void {
     if (this.#isStopped) return;
+    if (!this.#isResumed) {
+      this.#postponed.push(() => this.#publish(stream, qos, retain));
+      return;
+    }
     stream.publishedCount += 1;
     this.#client.publish(stream.topicName, String(stream.publishedCount), { qos, retain }, (error) => {
       if (error instanceof Error && !isReleased(error)) return;
