@@ -17,7 +17,7 @@ import type { SessionRecord, ShardStorage, WriteSet } from "../../src/core/stora
 import { RetainedBlocks } from "../../src/core/topics/retained-blocks.ts";
 import { decodeAnswer, decodeBatch, encodeAnswer, encodeBatch } from "../../src/shard/peer-codec.ts";
 import { MemoryShardStorage } from "../../src/storage/memory-shard-storage.ts";
-import type { AlarmWrite, World } from "./simulated-shard.ts";
+import type { AlarmWrite, Death, World } from "./simulated-shard.ts";
 import { SimulatedShard } from "./simulated-shard.ts";
 
 /** What a client is sent: a packet, or a PUBLISH as the core describes it. */
@@ -283,6 +283,11 @@ export class Harness implements World {
     for (const { index } of this.shards) {
       this.lose(this.open({ onReceived() {}, onClosed() {} }, this.clientIdOn(index)));
     }
+  }
+
+  /** Every write passes here; a test of crashes says which of them the object does not survive. */
+  deathAtCommit(_shardIndex: number, _writes: WriteSet): Death | undefined {
+    return undefined;
   }
 
   /** One object is gone with its sockets. */

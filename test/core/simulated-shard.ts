@@ -11,12 +11,23 @@ import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
 import type { Peer, Received } from "./harness.ts";
 
+/**
+ * How an object ends that is writing. "unwritten": before the write. "written": after it, and nothing that waited for it
+ * leaves. "heard": once that has left. The others are bugs, for tests of the tests: "forgotten": all left, but nothing is
+ * written. "dropped": the same, and the object lives on.
+ */
+export type Death = "unwritten" | "written" | "heard" | "forgotten" | "dropped";
+
 /** What a shard needs of the world around it. */
 export interface World {
   readonly nowMs: number;
   readonly trace: string[];
   readonly fullSockets: ReadonlySet<string>;
   readonly quarantined: ReadonlySet<string>;
+  /** What becomes of the shard that is about to write; undefined: it goes on. */
+  deathAtCommit(shardIndex: number, writes: WriteSet): Death | undefined;
+  /** The object is to be gone with its sockets. */
+  resetShard(shardIndex: number): void;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
   onCall(batch: Batch): void;
   onAnswer(callId: number, answer: BatchAnswer): void;
@@ -48,6 +59,10 @@ export class SimulatedShard {
   #cost: CostMeter | undefined;
   #core: ShardCore | undefined;
   #lives = 0;
+  /** The alarm as it is when the present event writes nothing. */
+  #safeAlarmAtMs: number | undefined;
+  /** Whether the last commit is in the storage. */
+  #hasWritten = false;
 
   constructor(
     index: number,
@@ -124,6 +139,8 @@ export class SimulatedShard {
     if (input.type === "receive") cost.framesReceived += 1;
     if (input.type === "called") cost.callsBilled += 1;
     if (input.type === "alarm") cost.alarms += 1;
+    // An alarm whose handler does not end comes again.
+    this.#safeAlarmAtMs = input.type === "alarm" ? this.#world.nowMs : this.alarmAtMs;
     this.#run(core.handle(input, this.#world.nowMs));
   }
 
@@ -206,8 +223,13 @@ export class SimulatedShard {
     });
   }
 
+  /** An object that died carries nothing out. What it wrote is safe together with the alarm of the same event. */
   #run(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#carryOut(effect);
+    const life = this.#core;
+    for (const effect of effects) {
+      const isAlarm = effect.type === "setAlarm" && this.#hasWritten;
+      if (this.#core === life || isAlarm) this.#carryOut(effect);
+    }
   }
 
   #carryOut(effect: Effect): void {
@@ -225,10 +247,7 @@ export class SimulatedShard {
       case "attach":
         return this.#attach(effect);
       case "commit":
-        this.commits.push(effect.writes);
-        this.#world.trace.push(`commit in ${this.index}`);
-        this.storage.commit(effect.writes);
-        return this.#run(effect.effects);
+        return this.#commit(effect);
       case "call":
         this.cost.callsMade += 1;
         return this.#world.onCall(effect.batch);
@@ -242,6 +261,22 @@ export class SimulatedShard {
         return;
       }
     }
+  }
+
+  #commit({ writes, effects }: Effect & { type: "commit" }): void {
+    this.commits.push(writes);
+    this.#world.trace.push(`commit in ${this.index}`);
+    const death = this.#world.deathAtCommit(this.index, writes);
+    this.#hasWritten = death === undefined || death === "written" || death === "heard";
+    if (this.#hasWritten) this.storage.commit(writes);
+    if (death !== "unwritten" && death !== "written") this.#run(effects);
+    if (death !== undefined && death !== "dropped") this.#die();
+  }
+
+  #die(): void {
+    const isKept = this.#hasWritten && this.alarmAtMs !== undefined;
+    if (!isKept) this.alarmAtMs = this.#safeAlarmAtMs;
+    this.#world.resetShard(this.index);
   }
 
   #send(connectionId: string, packet: Received, protocolVersion: ProtocolVersion): void {

@@ -37,7 +37,7 @@ export class Gathering {
   #note(outcome: Outcome): void {
     const { reasonCode } = outcome;
     this.#left -= 1;
-    if (reasonCode === ReasonCode.QuotaExceeded) this.#refusal = outcome;
+    if (outcome.isForPublisher === true) this.#refusal = outcome;
     if (reasonCode !== ReasonCode.NoMatchingSubscribers && !isFailure(reasonCode)) this.#isMatched = true;
     if (this.#left > 0) return;
     const success = this.#isMatched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;

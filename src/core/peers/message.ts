@@ -101,6 +101,8 @@ export interface Outcome {
   /** The owner has no retained message that matches: no page follows. */
   readonly retainsNothing?: true;
   readonly figures?: ServerFigures;
+  /** A queue is full, and its policy is that the publisher gets to know. */
+  readonly isForPublisher?: true;
 }
 
 /** Items of a lane that are applied together or not at all. */

@@ -69,6 +69,7 @@ const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
 export const queueFull: Outcome = {
   reasonCode: ReasonCode.QuotaExceeded,
   reasonString: "The queue of a subscriber is full",
+  isForPublisher: true,
 };
 
 /** What a page takes in memory before it is read, about. */
