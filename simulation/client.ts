@@ -56,8 +56,10 @@ export class Client implements LinkClient {
     this.#parts = parts;
     this.plan = plan;
     this.inbound = new Inbound(plan.clientId);
-    this.outbound = new Outbound(plan.clientId);
     this.subscribing = new Subscribing(history, plan.index, plan.wants);
+    this.outbound = new Outbound(plan.clientId, plan.reusesIdentifiers, (identifier) =>
+      this.subscribing.awaits(identifier),
+    );
     this.session = new SessionMemory(plan);
     this.#wantsClean = plan.sessionExpiryIntervalSec === 0;
   }
@@ -166,6 +168,7 @@ export class Client implements LinkClient {
     if (!this.#isReady) throw new Violation("CONNACK first", `${this.plan.clientId} gets ${packet.type}`);
     if (packet.type === "publish") return this.#onPublish(link, packet);
     if (packet.type === "pubrel") {
+      this.inbound.release(packet.packetIdentifier);
       this.#answer(link, { type: "pubcomp", packetIdentifier: packet.packetIdentifier, reasonCode: 0 });
     } else if (packet.type === "puback" || packet.type === "pubrec" || packet.type === "pubcomp") {
       this.#onAcknowledged(link, packet);

@@ -139,10 +139,10 @@ export class Link {
     this.#end("server");
   }
 
-  /** The object is gone: the client hears of it sooner or later. */
+  /** The object is gone: the client hears of it sooner or later. What had left may still come. */
   onReset(): void {
     this.#end("reset");
-    this.isCut = true;
+    if (this.#random.chance(0.5)) this.isCut = true;
     this.#scheduler.after(this.#random.between(0, 3000), () => this.#endHere());
   }
 

@@ -109,6 +109,7 @@ function helper(index: number, filters: readonly string[]): ClientPlan {
     sessionExpiryIntervalSec: 3_600,
     keepAliveSec: 0,
     receiveMaximums: [65_535],
+    reusesIdentifiers: false,
     ackMs: [0, 0],
     comesBackMs: [100, 100],
     willQos: undefined,

@@ -43,6 +43,7 @@ interface Arrival {
 }
 
 const slowMs: Span = [500, 15_000];
+const slowAnswerMs: Span = [50, 4_000];
 const repeatMs: Span = [1, 20_000];
 /** Callers have given up by then. */
 const lateMs = 5_000;
@@ -111,7 +112,8 @@ export class ShardNetwork {
     const { call, losesAnswer } = arrival;
     if (losesAnswer || this.#isDivided(call.batch)) return this.#lose(call);
     const bytes = encodeAnswer(answer);
-    this.#scheduler.after(this.#random.in(this.#latencyMs), () => this.#tell(call, decodeAnswer(bytes)));
+    const delayMs = this.#random.in(this.#random.chance(this.weather.slow) ? slowAnswerMs : this.#latencyMs);
+    this.#scheduler.after(delayMs, () => this.#tell(call, decodeAnswer(bytes)));
   }
 
   /** An object is gone that had not answered them. */

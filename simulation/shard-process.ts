@@ -65,6 +65,8 @@ export class ShardProcess {
   #timerDueAtMs: number | undefined;
   #armedAtMs: number | undefined;
   #failsNext = false;
+  /** At the next write the object is lost, and comes back after that. */
+  #resetsWithMs: number | undefined;
   #storage: FlakyStorage | undefined;
 
   constructor(parts: ShardParts) {
@@ -124,15 +126,21 @@ export class ShardProcess {
     this.#armAlarm();
   }
 
+  /** The same while the next write is not safe. */
+  resetWhileWriting(restartMs: number): void {
+    this.#resetsWithMs = restartMs;
+  }
+
   /** An exception comes with the next event, or where storage is read next. */
   fail(where: "event" | "read"): void {
     if (where === "event") this.#failsNext = true;
     else if (this.#storage !== undefined) this.#storage.failsNext = true;
   }
 
-  /** No exceptions any more. */
+  /** No exceptions any more, and no resets. */
   heal(): void {
     this.#failsNext = false;
+    this.#resetsWithMs = undefined;
     if (this.#storage !== undefined) this.#storage.failsNext = false;
   }
 
@@ -207,6 +215,12 @@ export class ShardProcess {
     this.#safeAtMs = Math.max(this.#safeAtMs, scheduler.nowMs + random.in(commitMs));
     const { life } = this;
     const writtenAtMs = scheduler.nowMs;
+    const restartMs = this.#resetsWithMs;
+    if (restartMs !== undefined) {
+      this.#resetsWithMs = undefined;
+      const atMs = random.between(writtenAtMs, this.#safeAtMs);
+      scheduler.at(atMs, () => this.life === life && this.reset(restartMs));
+    }
     scheduler.at(this.#safeAtMs, () => {
       if (this.life !== life) return;
       this.disk.secure(number);

@@ -159,6 +159,7 @@ export class World {
       case "stall":
         return this.#clients.get(step.client)?.stall(step.forMs);
       case "reset":
+        if (step.whileWriting) return this.shards[step.shard]?.resetWhileWriting(step.restartMs);
         return this.shards[step.shard]?.reset(step.restartMs);
       case "deploy":
         return this.shards.forEach((shard) => shard.reset(step.restartMs));

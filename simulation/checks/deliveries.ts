@@ -66,7 +66,8 @@ function checkOrder(receipts: readonly Receipt[], interests: readonly Interest[]
     // What has expired while it waited may come again from its publisher.
     if (message.willOf !== undefined || message.expirySec !== undefined) continue;
     // What an earlier subscriber was sent may be repeated to a later one.
-    if (!interests.some((interest) => interest.epoch === epoch && isBefore(interest, message))) continue;
+    const isMeant = interests.some((interest) => interest.epoch === epoch && isBefore(interest, message));
+    if (!retain && !isMeant) continue;
     const known = newest.get(line);
     const isRepeated = seen.has(`${epoch} ${message.id}`);
     if (!retain) seen.add(`${epoch} ${message.id}`);
