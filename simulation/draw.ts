@@ -217,11 +217,15 @@ function drawFlaps({ random, placement, endsAtMs, topicNames, qosMix, clients }:
   };
   let atMs = random.between(100, endsAtMs);
   const pauseMs = random.pick([50, 400, 2_000, 6_000]);
-  // The owner of the topic hears the others, and they do not hear it.
-  if (random.chance(0.5)) {
+  const trouble = random.pick(["none", "partition", "slowness"]);
+  const forMs = random.pick([1_000, 4_000, 8_000]);
+  if (trouble === "partition") {
+    // The owner of the topic hears the others, and they do not hear it.
     const side = [placement.topicShard(about.topicName)];
-    const forMs = random.pick([1_000, 4_000, 8_000]);
-    steps.push({ type: "partition", atMs, side, isOneWay: true, forMs });
+    steps.push({ type: trouble, atMs, side, isOneWay: true, forMs });
+  } else if (trouble === "slowness") {
+    steps.push({ type: "weather", atMs, weather: { ...fairWeather, slow: 0.4 } });
+    steps.push({ type: "weather", atMs: atMs + forMs, weather: fairWeather });
   }
   for (let left = random.between(2, 16); left > 0 && atMs < endsAtMs; left -= 1) {
     const isOn = isKept || left % 2 === 1;

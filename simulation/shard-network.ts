@@ -175,9 +175,10 @@ export class ShardNetwork {
  * routes may, for they say how old they are.
  */
 function sameness(target: ShardProcess, { items }: Batch): () => boolean {
-  const { lossCount, memory } = target;
+  const { life, lossCount, memory } = target;
   const isFenced = items.every(({ type }) => type === "addRoute" || type === "removeRoute");
-  return () => target.lossCount === lossCount && (isFenced || target.memory === memory);
+  const isAwake = (): boolean => target.life === life && target.memory === memory;
+  return () => target.lossCount === lossCount && (isFenced || isAwake());
 }
 
 function nameOf({ from, to, lane, sequence }: Batch): string {
