@@ -368,7 +368,7 @@ const clients: readonly Mutant[] = [
         (original) =>
           function (this: PeerDeliveries, item, ...rest) {
             const outcome = original.call(this, item, ...rest);
-            if (item.type !== "deliverShared") return outcome;
+            if (item.type !== "deliverShared" || item.tried.length > 0) return outcome;
             return { ...outcome, reasonCode: ReasonCode.NoMatchingSubscribers };
           },
       ),
