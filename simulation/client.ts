@@ -200,13 +200,15 @@ export class Client implements LinkClient {
           });
     this.#wantsClean ||= this.session.isDoubtful(sentAtMs);
     const cleanStart = this.#wantsClean;
+    // With Clean Session the session of 3.1.1 ends with the connection.
+    const endsSoon = cleanStart && !isVersion5;
     return {
       type: "connect",
       protocolVersion,
       cleanStart,
       keepAliveSec,
       clientId,
-      sessionExpiryIntervalSec,
+      sessionExpiryIntervalSec: endsSoon ? 0 : sessionExpiryIntervalSec,
       ...(isVersion5 && { receiveMaximum }),
       ...(will !== undefined && {
         will: {
@@ -347,7 +349,7 @@ export class Client implements LinkClient {
     this.#isReady = false;
     this.#log(`is without ${link.linkId}`);
     this.session.onLost(this.#parts.scheduler.nowMs);
-    if (this.plan.sessionExpiryIntervalSec === 0) this.subscribing.end();
+    if (this.session.endsWithConnection) this.subscribing.end();
     this.#isAway = true;
     this.#parts.scheduler.after(this.#isResting ? 100 : awayMs, () => this.#isAway && this.connect());
   }

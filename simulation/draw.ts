@@ -169,7 +169,9 @@ function drawTraffic({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): 
       count: bursts ? random.between(1, 12) : random.between(1, 2),
       retain,
       isClearing: retain && random.chance(0.15),
-      ...(!retain && random.chance(expires) && { expirySec: random.pick([1, 10, 3_600]) }),
+      ...(!retain &&
+        clients[client]?.protocolVersion === 5 &&
+        random.chance(expires) && { expirySec: random.pick([1, 10, 3_600]) }),
     });
   }
   return steps;

@@ -21,11 +21,7 @@ export class Outbound {
   #awaited: { puback: number[]; pubrec: number[] } = { puback: [], pubrec: [] };
   #lastIdentifier = 0;
 
-  constructor(
-    name: string,
-    reusesIdentifiers: boolean,
-    isTaken: (packetIdentifier: number) => boolean,
-  ) {
+  constructor(name: string, reusesIdentifiers: boolean, isTaken: (packetIdentifier: number) => boolean) {
     this.#name = name;
     this.#reusesIdentifiers = reusesIdentifiers;
     this.#isTaken = isTaken;

@@ -25,7 +25,8 @@ function excerpt(lines: readonly string[], message: string, linesMax: number): s
   const after = peace < 0 ? [] : lines.slice(peace + 1);
   const names = new Set(message.match(/\bm\d+\b/g));
   const named = after.filter(
-    (line, index) => index >= after.length - lastLines || line.match(/\bm\d+\b/g)?.some((id) => names.has(id)),
+    (line, index) =>
+      index >= after.length - lastLines || line.match(/\bm\d+\b/g)?.some((id) => names.has(id)),
   );
   const omitted = Math.max(0, before.length - linesMax);
   return [
