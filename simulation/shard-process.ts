@@ -300,7 +300,7 @@ export class ShardProcess {
     this.#storage = new FlakyStorage(this.disk.storage);
     return new ShardCore(this.#parts.config, {
       shardIndex: this.index,
-      storage: this.#storage,
+      storage: this.#storage.storage,
       connections: {
         *list() {
           for (const [connectionId, { isGone, isHeard }] of links) {
