@@ -27,12 +27,12 @@ export function checkWills(world: World): void {
 }
 
 function checkOnce(history: History, message: Message): void {
-  const seen = new Set<number>();
-  for (const { client, dup, isFresh, message: of, retain } of history.receipts) {
-    if (of !== message || dup || !isFresh || retain) continue;
-    const { isMember } = history.planOf(client);
-    const key = isMember ? -1 : client;
-    if (key >= 0 && seen.has(key)) {
+  const seen = new Set<string>();
+  for (const { client, epoch, dup, isFresh, message: of, retain } of history.receipts) {
+    if (of !== message || dup || !isFresh || retain || history.planOf(client).isMember) continue;
+    // As every message it may come to a session and, still on its way, to the next one of the client.
+    const key = `${client} ${epoch}`;
+    if (seen.has(key)) {
       throw new Violation("Will", `${message.id} is published more than once, to client ${client}`);
     }
     seen.add(key);
