@@ -56,8 +56,10 @@ export class Client implements LinkClient {
     this.#parts = parts;
     this.plan = plan;
     this.inbound = new Inbound(plan.clientId);
-    this.outbound = new Outbound(plan.clientId);
     this.subscribing = new Subscribing(history, plan.index, plan.wants);
+    this.outbound = new Outbound(plan.clientId, plan.reusesIdentifiers, (identifier) =>
+      this.subscribing.awaits(identifier),
+    );
     this.session = new SessionMemory(plan);
     this.#wantsClean = plan.sessionExpiryIntervalSec === 0;
   }
@@ -166,6 +168,7 @@ export class Client implements LinkClient {
     if (!this.#isReady) throw new Violation("CONNACK first", `${this.plan.clientId} gets ${packet.type}`);
     if (packet.type === "publish") return this.#onPublish(link, packet);
     if (packet.type === "pubrel") {
+      this.inbound.release(packet.packetIdentifier);
       this.#answer(link, { type: "pubcomp", packetIdentifier: packet.packetIdentifier, reasonCode: 0 });
     } else if (packet.type === "puback" || packet.type === "pubrec" || packet.type === "pubcomp") {
       this.#onAcknowledged(link, packet);
@@ -197,13 +200,15 @@ export class Client implements LinkClient {
           });
     this.#wantsClean ||= this.session.isDoubtful(sentAtMs);
     const cleanStart = this.#wantsClean;
+    // With Clean Session the session of 3.1.1 ends with the connection.
+    const endsSoon = cleanStart && !isVersion5;
     return {
       type: "connect",
       protocolVersion,
       cleanStart,
       keepAliveSec,
       clientId,
-      sessionExpiryIntervalSec,
+      sessionExpiryIntervalSec: endsSoon ? 0 : sessionExpiryIntervalSec,
       ...(isVersion5 && { receiveMaximum }),
       ...(will !== undefined && {
         will: {
@@ -344,7 +349,7 @@ export class Client implements LinkClient {
     this.#isReady = false;
     this.#log(`is without ${link.linkId}`);
     this.session.onLost(this.#parts.scheduler.nowMs);
-    if (this.plan.sessionExpiryIntervalSec === 0) this.subscribing.end();
+    if (this.session.endsWithConnection) this.subscribing.end();
     this.#isAway = true;
     this.#parts.scheduler.after(this.#isResting ? 100 : awayMs, () => this.#isAway && this.connect());
   }

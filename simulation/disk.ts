@@ -1,5 +1,4 @@
 import type { ShardStorage, WriteSet } from "../src/core/storage-port.ts";
-import { emptyWriteSet } from "../src/core/storage-port.ts";
 import { MemoryShardStorage } from "../src/storage/memory-shard-storage.ts";
 
 interface Batch {
@@ -17,7 +16,8 @@ export class Disk {
   /** As the living object sees it. */
   storage: ShardStorage = new MemoryShardStorage();
   alarmAtMs: number | undefined;
-  #safe = new MemoryShardStorage();
+  /** All that is safe, in its order. */
+  readonly #safe: WriteSet[] = [];
   #safeAlarmAtMs: number | undefined;
   #batches: Batch[] = [];
   #open: Batch | undefined;
@@ -34,7 +34,7 @@ export class Disk {
 
   write(writes: WriteSet): void {
     // A copy: what the core does to its own records later is not written.
-    const copy = structuredClone(writes);
+    const copy = copyOf(writes);
     this.storage.commit(copy);
     this.#batch().writes.push(copy);
   }
@@ -63,7 +63,7 @@ export class Disk {
       [first] = this.#batches
     ) {
       this.#batches.shift();
-      for (const writes of first.writes) this.#safe.commit(writes);
+      this.#safe.push(...first.writes);
       if (first.alarm !== undefined) this.#safeAlarmAtMs = first.alarm.dueAtMs;
     }
   }
@@ -71,7 +71,8 @@ export class Disk {
   crash(): void {
     this.#batches = [];
     this.#open = undefined;
-    this.storage = copyOf(this.#safe);
+    this.storage = new MemoryShardStorage();
+    for (const writes of this.#safe) this.storage.commit(copyOf(writes));
     this.alarmAtMs = this.#safeAlarmAtMs;
   }
 
@@ -84,20 +85,12 @@ export class Disk {
   }
 }
 
-function copyOf(storage: ShardStorage): ShardStorage {
-  const all = emptyWriteSet();
-  const shard = storage.readShard();
-  if (shard !== undefined) all.shard = shard;
-  for (const record of storage.readSessions()) all.sessions.set(record.clientId, record);
-  for (const head of storage.readRetainedHeads()) {
-    const publications = storage.readRetainedPublications(head.slot);
-    if (publications !== undefined) all.retainedBlocks.set(head.slot, { ...head, publications });
-  }
-  for (const { slot } of storage.readSegmentHeads()) {
-    const segment = storage.readSegment(slot);
-    if (segment !== undefined) all.segments.push(segment);
-  }
-  const copy = new MemoryShardStorage();
-  copy.commit({ ...all, routes: [...storage.readRoutes()] });
+/** As deep as what the core could change. */
+function copyOf<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (value instanceof Map) return new Map([...value].map(([key, one]) => [key, copyOf(one)])) as Value;
+  if (Array.isArray(value)) return value.map(copyOf) as Value;
+  const copy = { ...value };
+  for (const name in copy) if (typeof copy[name] === "object") copy[name] = copyOf(copy[name]);
   return copy;
 }

@@ -10,6 +10,7 @@ const neverExpires = 0xffff_ffff;
 
 interface Swarm {
   readonly random: Random;
+  readonly placement: Placement;
   readonly shards: number;
   readonly endsAtMs: number;
   readonly topicNames: readonly string[];
@@ -25,7 +26,7 @@ export function drawPlan(seed: number): Plan {
   const endsAtMs = random.pick([10_000, 30_000, 60_000, 120_000, 240_000]);
   const clients = drawClients(random, placement, topicNames);
   const qosMix = random.pick<readonly QoS[]>([[1], [2], [1, 2], [0, 1, 2], [0, 1, 1, 2, 2, 2]]);
-  const swarm: Swarm = { random, shards, endsAtMs, topicNames, qosMix, clients };
+  const swarm: Swarm = { random, placement, shards, endsAtMs, topicNames, qosMix, clients };
   const steps = [...drawTraffic(swarm), ...drawMoves(swarm), ...drawFlaps(swarm), ...drawFaults(swarm)];
   return {
     seed,
@@ -88,6 +89,7 @@ function drawClients(random: Random, placement: Placement, topicNames: readonly 
       sessionExpiryIntervalSec: drawExpiry(random, protocolVersion),
       keepAliveSec: random.pick([0, 0, 10, 30, 60]),
       receiveMaximums: random.pick([[65_535], [1], [1, 2, 3], [10, 65_535]]),
+      reusesIdentifiers: random.chance(0.5),
       ackMs: isSlow ? [0, random.pick([50, 1_000, 3_000])] : [0, 2],
       comesBackMs: random.pick([
         [20, 200],
@@ -167,7 +169,9 @@ function drawTraffic({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): 
       count: bursts ? random.between(1, 12) : random.between(1, 2),
       retain,
       isClearing: retain && random.chance(0.15),
-      ...(!retain && random.chance(expires) && { expirySec: random.pick([1, 10, 3_600]) }),
+      ...(!retain &&
+        clients[client]?.protocolVersion === 5 &&
+        random.chance(expires) && { expirySec: random.pick([1, 10, 3_600]) }),
     });
   }
   return steps;
@@ -196,7 +200,7 @@ function drawMoves({ random, endsAtMs, topicNames, clients }: Swarm): Step[] {
 }
 
 /** Somebody unsubscribes and subscribes again, again and again, while there are messages on their way. */
-function drawFlaps({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): Step[] {
+function drawFlaps({ random, placement, endsAtMs, topicNames, qosMix, clients }: Swarm): Step[] {
   const steps: Step[] = [];
   if (!random.chance(0.3)) return steps;
   const others = clients.filter(({ isMember }) => !isMember);
@@ -215,6 +219,16 @@ function drawFlaps({ random, endsAtMs, topicNames, qosMix, clients }: Swarm): St
   };
   let atMs = random.between(100, endsAtMs);
   const pauseMs = random.pick([50, 400, 2_000, 6_000]);
+  const trouble = random.pick(["none", "partition", "slowness"]);
+  const forMs = random.pick([1_000, 4_000, 8_000]);
+  if (trouble === "partition") {
+    // The owner of the topic hears the others, and they do not hear it.
+    const side = [placement.topicShard(about.topicName)];
+    steps.push({ type: trouble, atMs, side, isOneWay: true, forMs });
+  } else if (trouble === "slowness") {
+    steps.push({ type: "weather", atMs, weather: { ...fairWeather, slow: 0.4 } });
+    steps.push({ type: "weather", atMs: atMs + forMs, weather: fairWeather });
+  }
   for (let left = random.between(2, 16); left > 0 && atMs < endsAtMs; left -= 1) {
     const isOn = isKept || left % 2 === 1;
     steps.push({ type: isOn ? "subscribe" : "unsubscribe", atMs, client, wanted });
@@ -257,7 +271,7 @@ function drawFaults({ random, endsAtMs, shards }: Swarm): Step[] {
     const shard = random.between(0, shards - 1);
     const restartMs = random.pick([1, 20, 200, 3_000]);
     const type = random.pick(kinds);
-    if (type === "reset") steps.push({ type, atMs, shard, restartMs });
+    if (type === "reset") steps.push({ type, atMs, shard, restartMs, whileWriting: random.chance(0.6) });
     else if (type === "deploy") steps.push({ type, atMs, restartMs });
     else if (type === "weather") steps.push({ type, atMs, weather: drawWeather(random, severity) });
     else if (type === "partition") {

@@ -24,6 +24,8 @@ export interface Message {
   lastSentAtMs?: number;
   /** PUBACK or PUBREC came. */
   ackedAtMs?: number;
+  /** Sent when all was quiet, to find out what resets left behind. */
+  readonly isSwept?: true;
   /** Not taken, and the publisher has been told; or the publisher has given it up. */
   isRefused?: true;
 }

@@ -6,6 +6,8 @@ import type { ReceivedPublish } from "./link.ts";
 interface Pending {
   readonly payload: string;
   readonly qos: QoS;
+  /** PUBREL came: the same message would be another one. */
+  isReleased: boolean;
 }
 
 /** Messages that a client has received and not done with. */
@@ -62,8 +64,15 @@ export class Inbound {
     if (this.#inflight.size > this.#receiveMaximum) {
       this.#complain("Receive Maximum", `${what} is number ${this.#inflight.size} in flight`);
     }
-    this.#pending.set(packetIdentifier, { payload, qos });
-    return !(qos === 2 && pending?.qos === 2);
+    this.#pending.set(packetIdentifier, { payload, qos, isReleased: false });
+    return !(qos === 2 && pending?.qos === 2 && !pending.isReleased);
+  }
+
+  /** PUBREL came ([MQTT-4.3.3-12]): from now on the client knows nothing of the message but its identifier. */
+  release(packetIdentifier: number): void {
+    const pending = this.#pending.get(packetIdentifier);
+    if (pending?.qos === 1) this.#complain("packet identifier", `PUBREL ${packetIdentifier} for QoS 1`);
+    if (pending !== undefined) pending.isReleased = true;
   }
 
   /** The answer goes out now. */

@@ -4,6 +4,7 @@ import type { Delivery } from "../src/core/packet.ts";
 import type { Random, Span } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { ShardProcess } from "./shard-process.ts";
+import { Wire } from "./wire.ts";
 
 export interface ReceivedPublish extends Delivery {
   readonly type: "publish";
@@ -34,6 +35,8 @@ export interface LinkRecord {
   isUncertain: boolean;
 }
 
+/** How often what is sent comes in two messages. */
+const cutChance = 0.1;
 /** Between the end of a socket and its event lies at most this. */
 const closingMsMax = 3;
 
@@ -45,6 +48,7 @@ export class Link {
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #latencyMs: Span;
+  readonly #wire: Wire;
   readonly #onConnack: (link: Link) => void;
   #upAtMs = 0;
   #downAtMs = 0;
@@ -66,6 +70,7 @@ export class Link {
       scheduler: Scheduler;
       random: Random;
       latencyMs: Span;
+      protocolVersion: 4 | 5;
       onConnack: (link: Link) => void;
     },
   ) {
@@ -75,6 +80,7 @@ export class Link {
     this.#scheduler = parts.scheduler;
     this.#random = parts.random;
     this.#latencyMs = parts.latencyMs;
+    this.#wire = new Wire(parts.protocolVersion);
     this.#onConnack = parts.onConnack;
     this.record = {
       linkId,
@@ -101,14 +107,17 @@ export class Link {
     return this.shard.links.get(this.linkId) === this;
   }
 
-  /** Packets that are sent at the same time come as one message. */
+  /** Packets that are sent at the same time come as one message, or two that are cut anywhere. */
   up(packet: ClientPacket): void {
     this.#unsent.push(packet);
     if (this.#unsent.length > 1) return;
     this.#scheduler.after(0, () => {
       const packets = this.#unsent;
       this.#unsent = [];
-      this.#up(() => this.#arrive(packets));
+      const bytes = this.#wire.encode(packets);
+      const end = this.#random.chance(cutChance) ? this.#random.between(1, bytes.length) : bytes.length;
+      this.#up(() => this.#arrive(bytes.subarray(0, end)));
+      if (end < bytes.length) this.#up(() => this.#arrive(bytes.subarray(end)));
     });
   }
 
@@ -126,9 +135,12 @@ export class Link {
   }
 
   /** From the shard to the client. */
-  send(packet: Received): void {
-    if (packet.type === "connack" && packet.reasonCode === 0) this.#onConnack(this);
-    this.#down(() => this.#client.onReceived(this, packet));
+  send(bytes: Uint8Array): void {
+    const packets = this.#wire.decode(bytes);
+    for (const packet of packets) {
+      if (packet.type === "connack" && packet.reasonCode === 0) this.#onConnack(this);
+      this.#down(() => this.#client.onReceived(this, packet));
+    }
   }
 
   close(_reason: string): void {
@@ -139,10 +151,10 @@ export class Link {
     this.#end("server");
   }
 
-  /** The object is gone: the client hears of it sooner or later. */
+  /** The object is gone: the client hears of it sooner or later. What had left may still come. */
   onReset(): void {
     this.#end("reset");
-    this.isCut = true;
+    if (this.#random.chance(0.5)) this.isCut = true;
     this.#scheduler.after(this.#random.between(0, 3000), () => this.#endHere());
   }
 
@@ -165,11 +177,9 @@ export class Link {
     );
   }
 
-  #arrive(packets: readonly ClientPacket[]): void {
-    const { linkId, shard } = this;
+  #arrive(bytes: Uint8Array): void {
     if (!this.isServed) return;
-    shard.post({ type: "receive", connectionId: linkId, packets, unfinished: false }, () => {
-      if (!this.#isKnown) return;
+    this.shard.receive(this.linkId, bytes, (packets) => {
       for (const packet of packets) this.#note(packet);
     });
   }

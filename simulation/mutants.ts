@@ -3,6 +3,7 @@ import { AckQueue } from "../src/core/connection/ack-queue.ts";
 import { Times } from "../src/core/limits.ts";
 import { Output } from "../src/core/output.ts";
 import { Inlet } from "../src/core/peers/inlet.ts";
+import type { BatchHead } from "../src/core/peers/lane.ts";
 import { Lane } from "../src/core/peers/lane.ts";
 import type { RouteVersion } from "../src/core/peers/message.ts";
 import { Outbox } from "../src/core/peers/outbox.ts";
@@ -154,6 +155,47 @@ const lanes: readonly Mutant[] = [
       ),
   },
   {
+    name: "a batch that is older than the last, or leaves one out, is applied",
+    plant: () =>
+      replaced(
+        Inlet.prototype,
+        "admit",
+        (original) =>
+          function (this: Inlet, batch) {
+            const admission = original.call(this, batch);
+            return admission.type === "refuse" ? { type: "apply" } : admission;
+          },
+      ),
+  },
+  {
+    name: "a late answer is taken for that of the batch under way",
+    plant: () => {
+      const underWay = new WeakMap<Lane, BatchHead>();
+      const takeBack = [
+        replaced(
+          Lane.prototype,
+          "next",
+          (original) =>
+            function (this: Lane, nowMs) {
+              const head = original.call(this, nowMs);
+              if (head !== undefined) underWay.set(this, head);
+              return head;
+            },
+        ),
+        replaced(
+          Lane.prototype,
+          "answered",
+          (original) =>
+            function (this: Lane, stream, sequence, answer, nowMs) {
+              const head = underWay.get(this) ?? { stream, sequence };
+              original.call(this, head.stream, head.sequence, answer, nowMs);
+            },
+        ),
+      ];
+      return () => takeBack.forEach((one) => one());
+    },
+  },
+  {
     name: "a lane turns its items around",
     plant: () =>
       replaced(
@@ -227,19 +269,6 @@ const routes: readonly Mutant[] = [
         (original) =>
           function (this: Routes, filter, shard) {
             original.call(this, filter, shard, everything);
-          },
-      ),
-  },
-  {
-    name: "an older change of a route undoes a newer one",
-    plant: () =>
-      replaced(
-        Routes.prototype,
-        "add",
-        (original) =>
-          function (this: Routes, filter, shard, ...rest) {
-            this.remove(filter, shard, everything);
-            original.call(this, filter, shard, ...rest);
           },
       ),
   },
@@ -339,7 +368,7 @@ const clients: readonly Mutant[] = [
         (original) =>
           function (this: PeerDeliveries, item, ...rest) {
             const outcome = original.call(this, item, ...rest);
-            if (item.type !== "deliverShared") return outcome;
+            if (item.type !== "deliverShared" || item.tried.length > 0) return outcome;
             return { ...outcome, reasonCode: ReasonCode.NoMatchingSubscribers };
           },
       ),

@@ -13,13 +13,18 @@ const inflightMax = 30;
 
 export class Outbound {
   readonly #name: string;
+  readonly #reusesIdentifiers: boolean;
+  /** SUBSCRIBE or UNSUBSCRIBE has the identifier. */
+  readonly #isTaken: (packetIdentifier: number) => boolean;
   readonly #unanswered = new Map<number, Unanswered>();
   /** Identifiers of PUBLISHes of this connection that wait for PUBACK, and for PUBREC, in their order. */
   #awaited: { puback: number[]; pubrec: number[] } = { puback: [], pubrec: [] };
   #lastIdentifier = 0;
 
-  constructor(name: string) {
+  constructor(name: string, reusesIdentifiers: boolean, isTaken: (packetIdentifier: number) => boolean) {
     this.#name = name;
+    this.#reusesIdentifiers = reusesIdentifiers;
+    this.#isTaken = isTaken;
   }
 
   get count(): number {
@@ -31,9 +36,11 @@ export class Outbound {
   }
 
   newIdentifier(): number {
-    do this.#lastIdentifier = (this.#lastIdentifier % 0xffff) + 1;
-    while (this.#unanswered.has(this.#lastIdentifier));
-    return this.#lastIdentifier;
+    let identifier = this.#reusesIdentifiers ? 0 : this.#lastIdentifier;
+    do identifier = (identifier % 0xffff) + 1;
+    while (this.#unanswered.has(identifier) || this.#isTaken(identifier));
+    this.#lastIdentifier = identifier;
+    return identifier;
   }
 
   connect(): void {

@@ -18,6 +18,8 @@ export interface ClientPlan {
   readonly sessionExpiryIntervalSec: number;
   readonly keepAliveSec: number;
   readonly receiveMaximums: readonly number[];
+  /** The lowest Packet Identifier that is free comes next; otherwise each comes once in 65,535 times. */
+  readonly reusesIdentifiers: boolean;
   readonly ackMs: Span;
   readonly comesBackMs: Span;
   readonly willQos: QoS | undefined;
@@ -59,7 +61,14 @@ export type Step =
       readonly cleanStart: boolean;
     }
   | { readonly type: "stall"; readonly atMs: number; readonly client: number; readonly forMs: number }
-  | { readonly type: "reset"; readonly atMs: number; readonly shard: number; readonly restartMs: number }
+  | {
+      readonly type: "reset";
+      readonly atMs: number;
+      readonly shard: number;
+      readonly restartMs: number;
+      /** Not at once, but as soon as something is written, before it is safe. */
+      readonly whileWriting: boolean;
+    }
   | { readonly type: "evict"; readonly atMs: number; readonly shard: number }
   /** An exception: after the next event, or where storage is read next. */
   | {

@@ -87,7 +87,7 @@ function sweep(world: World): void {
   const sweeper = world.join(helper(helperIndex(plan), []));
   for (const topicName of [...plan.topicNames, ...retained, ...wills]) {
     for (let left = sweepCount; left > 0; left -= 1) {
-      sweeper.publish({ topicName, qos: 1, retain: false, isClearing: false });
+      sweeper.publish({ topicName, qos: 1, retain: false, isClearing: false, isSwept: true });
       world.advance(20);
     }
   }
@@ -109,6 +109,7 @@ function helper(index: number, filters: readonly string[]): ClientPlan {
     sessionExpiryIntervalSec: 3_600,
     keepAliveSec: 0,
     receiveMaximums: [65_535],
+    reusesIdentifiers: false,
     ackMs: [0, 0],
     comesBackMs: [100, 100],
     willQos: undefined,

@@ -17,10 +17,17 @@ export class SessionMemory {
   /** Connections that were tried since. */
   #triedCount = 0;
   #isClean = false;
+  /** Session Expiry Interval of the last CONNECT, and of the last connection that was served. */
+  #askedExpirySec = 0;
+  #expirySec = 0;
   #lostAtMs: number | undefined;
 
   constructor(plan: ClientPlan) {
     this.#plan = plan;
+  }
+
+  get endsWithConnection(): boolean {
+    return this.#expirySec === 0;
   }
 
   /**
@@ -28,18 +35,18 @@ export class SessionMemory {
    * with.
    */
   isDoubtful(nowMs: number): boolean {
-    const { sessionExpiryIntervalSec } = this.#plan;
     if (this.#lostAtMs === undefined || this.#triedCount === 0) return false;
-    return nowMs - this.#lostAtMs >= sessionExpiryIntervalSec * 1000 - marginMs;
+    return nowMs - this.#lostAtMs >= this.#expirySec * 1000 - marginMs;
   }
 
   onLost(nowMs: number): void {
     this.#lostAtMs ??= nowMs;
   }
 
-  onConnect({ cleanStart }: ConnectPacket): void {
+  onConnect({ cleanStart, sessionExpiryIntervalSec }: ConnectPacket): void {
     this.#triedCount += 1;
     this.#isClean = cleanStart;
+    this.#askedExpirySec = sessionExpiryIntervalSec;
   }
 
   onConnack(record: LinkRecord, isPresent: boolean): void {
@@ -50,16 +57,17 @@ export class SessionMemory {
     }
     if (!isPresent) this.epoch += 1;
     this.#served = record;
+    this.#expirySec = this.#askedExpirySec;
     this.#lostAtMs = undefined;
     this.#triedCount = 0;
   }
 
   #expected({ attachedAtMs = 0 }: LinkRecord): boolean | undefined {
-    const expiryMs = this.#plan.sessionExpiryIntervalSec * 1000;
-    if (this.#isClean || expiryMs === 0) return false;
+    if (this.#isClean || this.#askedExpirySec === 0) return false;
     const served = this.#served;
-    if (served === undefined) return this.#triedCount > 1 ? undefined : false;
-    if (this.#plan.sessionExpiryIntervalSec === neverExpires) return true;
+    if (served === undefined || this.#expirySec === 0) return this.#triedCount > 1 ? undefined : false;
+    if (this.#expirySec === neverExpires) return true;
+    const expiryMs = this.#expirySec * 1000;
     // While it is not over for the shard, it is not over.
     const awayMs = attachedAtMs - (served.endedAtMs ?? attachedAtMs);
     if (awayMs < expiryMs) return true;

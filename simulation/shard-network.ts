@@ -43,6 +43,7 @@ interface Arrival {
 }
 
 const slowMs: Span = [500, 15_000];
+const slowAnswerMs: Span = [50, 4_000];
 const repeatMs: Span = [1, 20_000];
 /** Callers have given up by then. */
 const lateMs = 5_000;
@@ -111,7 +112,8 @@ export class ShardNetwork {
     const { call, losesAnswer } = arrival;
     if (losesAnswer || this.#isDivided(call.batch)) return this.#lose(call);
     const bytes = encodeAnswer(answer);
-    this.#scheduler.after(this.#random.in(this.#latencyMs), () => this.#tell(call, decodeAnswer(bytes)));
+    const delayMs = this.#random.in(this.#random.chance(this.weather.slow) ? slowAnswerMs : this.#latencyMs);
+    this.#scheduler.after(delayMs, () => this.#tell(call, decodeAnswer(bytes)));
   }
 
   /** An object is gone that had not answered them. */
@@ -173,9 +175,10 @@ export class ShardNetwork {
  * routes may, for they say how old they are.
  */
 function sameness(target: ShardProcess, { items }: Batch): () => boolean {
-  const { lossCount, memory } = target;
+  const { life, lossCount, memory } = target;
   const isFenced = items.every(({ type }) => type === "addRoute" || type === "removeRoute");
-  return () => target.lossCount === lossCount && (isFenced || target.memory === memory);
+  const isAwake = (): boolean => target.life === life && target.memory === memory;
+  return () => target.lossCount === lossCount && (isFenced || isAwake());
 }
 
 function nameOf({ from, to, lane, sequence }: Batch): string {

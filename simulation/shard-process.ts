@@ -1,14 +1,17 @@
 /** One shard: the core, and a host that treats it as the platform does, with its storage, sockets, timer and alarm. */
+import { encodePacket, PacketDecoder, PublishEncoder } from "../src/codec/index.ts";
 import type { CoreConfig } from "../src/core/config.ts";
 import { CostMeter } from "../src/core/cost/cost-meter.ts";
 import type { Effect } from "../src/core/effect.ts";
 import type { Input } from "../src/core/input.ts";
+import type { ClientPacket } from "../src/core/packet.ts";
 import type { Batch, BatchAnswer } from "../src/core/peers/message.ts";
 import { ShardCore } from "../src/core/shard-core.ts";
 import { decodeAttachment, encodeAttachment } from "../src/shard/attachment-codec.ts";
 import { Disk } from "./disk.ts";
 import { Doubts } from "./doubts.ts";
 import { FlakyStorage, PlannedFailure } from "./flaky-storage.ts";
+import { Violation } from "./history.ts";
 import type { Link } from "./link.ts";
 import type { Random, Span } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -52,9 +55,11 @@ export class ShardProcess {
   readonly doubts = new Doubts();
   readonly #parts: ShardParts;
   readonly #attachments = new Map<string, Uint8Array>();
+  readonly #decoders = new Map<string, PacketDecoder>();
+  readonly #encoder = new PublishEncoder();
   #core: ShardCore | undefined;
   #downUntilMs = 0;
-  #inbox: { readonly input: Input; readonly work: () => void }[] = [];
+  #inbox: { readonly isOfSocket: boolean; readonly work: () => void }[] = [];
   #held: Held[] = [];
   /** Sockets that are about to be told that they are closed. */
   readonly #closing = new Set<Link>();
@@ -65,6 +70,8 @@ export class ShardProcess {
   #timerDueAtMs: number | undefined;
   #armedAtMs: number | undefined;
   #failsNext = false;
+  /** At the next write the object is lost, and comes back after that. */
+  #resetsWithMs: number | undefined;
   #storage: FlakyStorage | undefined;
 
   constructor(parts: ShardParts) {
@@ -89,14 +96,30 @@ export class ShardProcess {
 
   /** An event: it is handled now, or when the object is there. Events stay in order. */
   post(input: Input, before?: () => void, after?: () => void): void {
-    const work = (): void => {
+    this.#enqueue("connectionId" in input, () => {
       if (input.type === "called") this.#unanswered.add(input.callId);
       before?.();
       this.#event(input);
       after?.();
-    };
+    });
+  }
+
+  /** A WebSocket message comes. `note` is told what is in it, before it is handled. */
+  receive(connectionId: string, bytes: Uint8Array, note: (packets: readonly ClientPacket[]) => void): void {
+    this.#enqueue(true, () => {
+      if (!this.links.has(connectionId)) return;
+      const decoder = this.#decoderOf(connectionId);
+      const { packets, fault } = decoder.push(bytes);
+      if (fault !== undefined)
+        throw new Violation("wire", `${connectionId} is not read: ${fault.reasonString}`);
+      note(packets);
+      this.#event({ type: "receive", connectionId, packets, unfinished: decoder.isInsidePacket });
+    });
+  }
+
+  #enqueue(isOfSocket: boolean, work: () => void): void {
     if (this.#inbox.length === 0 && this.#parts.scheduler.nowMs >= this.#downUntilMs) return work();
-    this.#inbox.push({ input, work });
+    this.#inbox.push({ isOfSocket, work });
     if (this.#inbox.length === 1) this.#parts.scheduler.at(this.#downUntilMs, () => this.#drain());
   }
 
@@ -116,12 +139,17 @@ export class ShardProcess {
     this.#end(restartMs);
     this.disk.crash();
     // What sockets had to say goes with them.
-    this.#inbox = this.#inbox.filter(({ input }) => !("connectionId" in input));
+    this.#inbox = this.#inbox.filter(({ isOfSocket }) => !isOfSocket);
     for (const link of [...this.links.values(), ...this.#closing]) link.onReset();
     this.links.clear();
     this.#closing.clear();
     this.#attachments.clear();
     this.#armAlarm();
+  }
+
+  /** The same while the next write is not safe. */
+  resetWhileWriting(restartMs: number): void {
+    this.#resetsWithMs = restartMs;
   }
 
   /** An exception comes with the next event, or where storage is read next. */
@@ -130,9 +158,10 @@ export class ShardProcess {
     else if (this.#storage !== undefined) this.#storage.failsNext = true;
   }
 
-  /** No exceptions any more. */
+  /** No exceptions any more, and no resets. */
   heal(): void {
     this.#failsNext = false;
+    this.#resetsWithMs = undefined;
     if (this.#storage !== undefined) this.#storage.failsNext = false;
   }
 
@@ -149,6 +178,7 @@ export class ShardProcess {
     const forgotten = [...this.#unanswered];
     this.#unanswered.clear();
     this.#core = undefined;
+    this.#decoders.clear();
     this.life += 1;
     // The next life begins later.
     this.#downUntilMs = Math.max(this.#downUntilMs, scheduler.nowMs + Math.max(1, downMs));
@@ -207,6 +237,12 @@ export class ShardProcess {
     this.#safeAtMs = Math.max(this.#safeAtMs, scheduler.nowMs + random.in(commitMs));
     const { life } = this;
     const writtenAtMs = scheduler.nowMs;
+    const restartMs = this.#resetsWithMs;
+    if (restartMs !== undefined) {
+      this.#resetsWithMs = undefined;
+      const atMs = random.between(writtenAtMs, this.#safeAtMs);
+      scheduler.at(atMs, () => this.life === life && this.reset(restartMs));
+    }
     scheduler.at(this.#safeAtMs, () => {
       if (this.life !== life) return;
       this.disk.secure(number);
@@ -264,7 +300,7 @@ export class ShardProcess {
     this.#storage = new FlakyStorage(this.disk.storage);
     return new ShardCore(this.#parts.config, {
       shardIndex: this.index,
-      storage: this.#storage,
+      storage: this.#storage.storage,
       connections: {
         *list() {
           for (const [connectionId, { isGone, isHeard }] of links) {
@@ -313,11 +349,13 @@ export class ShardProcess {
     switch (effect.type) {
       case "send": {
         const link = this.links.get(effect.connectionId);
-        return link && this.#emit(() => link.send(effect.packet));
+        const bytes = encodePacket(effect.packet, effect.protocolVersion);
+        return link && this.#emit(() => link.send(bytes));
       }
       case "deliver": {
         const link = this.links.get(effect.connectionId);
-        return link && this.#emit(() => link.send({ type: "publish", ...effect.delivery }));
+        const bytes = this.#encoder.encode(effect.delivery, effect.protocolVersion);
+        return link && this.#emit(() => link.send(bytes));
       }
       case "close":
         return this.#close(effect.connectionId, effect.reason);
@@ -342,8 +380,7 @@ export class ShardProcess {
   #close(connectionId: string, reason: string): void {
     const link = this.links.get(connectionId);
     if (link === undefined) return;
-    this.links.delete(connectionId);
-    this.#attachments.delete(connectionId);
+    this.forget(connectionId);
     link.onClosedByServer();
     this.#closing.add(link);
     this.#emit(() => {
@@ -356,6 +393,20 @@ export class ShardProcess {
   forget(connectionId: string): void {
     this.links.delete(connectionId);
     this.#attachments.delete(connectionId);
+    this.#decoders.delete(connectionId);
+  }
+
+  /** What of a packet has come is memory; what wakes knows only the version of the protocol. */
+  #decoderOf(connectionId: string): PacketDecoder {
+    let decoder = this.#decoders.get(connectionId);
+    if (decoder === undefined) {
+      const { maximumPacketSizeBytes } = this.#parts.config.limits;
+      const attached = decodeAttachment(this.#attachments.get(connectionId))?.attachment.client;
+      const version = attached && { protocolVersion: attached.protocolVersion };
+      decoder = new PacketDecoder({ maximumPacketSizeBytes, ...version });
+      this.#decoders.set(connectionId, decoder);
+    }
+    return decoder;
   }
 
   #attach({ connectionId, attachment }: Effect & { type: "attach" }): void {

@@ -60,6 +60,10 @@ export class Subscribing {
     return this.#asked.some(({ wanted }) => wanted.filter === filter);
   }
 
+  awaits(packetIdentifier: number): boolean {
+    return this.#asked.some((asked) => asked.packetIdentifier === packetIdentifier);
+  }
+
   connect(): void {
     this.#asked.length = 0;
   }

@@ -117,12 +117,13 @@ export class World {
 
   #open(client: Client): Link {
     this.#linkCount += 1;
-    const { clientId, index } = client.plan;
+    const { clientId, index, protocolVersion } = client.plan;
     const shard = this.shards[this.placement.sessionShard(clientId)] as ShardProcess;
     const link = new Link(`s${this.#linkCount}`, index, shard, client, {
       scheduler: this.scheduler,
       random: this.#random.fork(`link ${this.#linkCount}`),
       latencyMs: this.plan.socketMs,
+      protocolVersion,
       onConnack: (served) => this.#onConnack(clientId, served),
     });
     this.history.links.push(link.record);
@@ -159,6 +160,7 @@ export class World {
       case "stall":
         return this.#clients.get(step.client)?.stall(step.forMs);
       case "reset":
+        if (step.whileWriting) return this.shards[step.shard]?.resetWhileWriting(step.restartMs);
         return this.shards[step.shard]?.reset(step.restartMs);
       case "deploy":
         return this.shards.forEach((shard) => shard.reset(step.restartMs));

@@ -3,27 +3,109 @@ import { drawPlan } from "../simulation/draw.ts";
 import { hunt } from "../simulation/hunt.ts";
 import { mutants } from "../simulation/mutants.ts";
 import { run } from "../simulation/run.ts";
+import { simulate } from "../simulation/simulate.ts";
 
 /** A fixed budget; `npm run simulate` takes as many as one likes. */
-const seedsPerTest = 100;
+const seedsPerTest = 20;
+const starts = Array.from({ length: 12 }, (_, index) => 1 + index * seedsPerTest);
 
 describe("The simulation", () => {
-  test.each([1, 101, 201])("breaks no rule at the seeds from %i on", (start) => {
+  test.each(starts)("breaks no rule at the seeds from %i on", (start) => {
     for (let seed = start; seed < start + seedsPerTest; seed += 1) {
       expect(run(drawPlan(seed)).violation, `seed ${seed}`).toBeUndefined();
     }
   });
 
   test.each([1, 2, 3, 56])("of seed %i is the same every time, byte for byte", (seed) => {
-    expect(run(drawPlan(seed)).lines).toEqual(run(drawPlan(seed)).lines);
+    const once = run(drawPlan(seed)).lines.join("\n");
+    expect(once).not.toBe("");
+    expect(run(drawPlan(seed)).lines.join("\n")).toBe(once);
+  });
+
+  test("of another seed is another one", () => {
+    expect(run(drawPlan(1)).lines).not.toEqual(run(drawPlan(2)).lines);
+  });
+
+  /** From near the seed that catches it, for time; one later will do. */
+  test.each([
+    ["acknowledgements leave before the commit", 8],
+    ["a numbered message that comes again is taken for a new one", 5],
+    ["a batch that is older than the last, or leaves one out, is applied", 77],
+    ["an older answer removes a newer route", 1],
+    ["acknowledgements leave as they are known, not in order", 1],
+    ["memory is kept after a defect", 123],
+    ["PUBREL and PUBCOMP leave before what they release is written", 30],
+    ["a Will is published twice", 1],
+  ])("finds that %s", (name, from) => {
+    const mutant = mutants.find((one) => one.name === name);
+    expect(mutant && hunt(mutant, from, 300)).toBeDefined();
+  });
+});
+
+describe("npm run simulate", () => {
+  test("tells how it is used", () => {
+    const { code, text } = simulated("--help");
+    expect(code).toBe(0);
+    expect(text).toContain("Usage: npm run simulate");
+  });
+
+  test("ends with 0 when no seed breaks a rule", () => {
+    expect(simulated("--seeds", "3")).toEqual({ code: 0, text: "3 seeds from 1: 0 break a rule" });
   });
 
   test.each([
-    "acknowledgements leave before the commit",
-    "a Will is published twice",
-    "acknowledgements leave as they are known, not in order",
-  ])("finds that %s", (name) => {
-    const mutant = mutants.find((one) => one.name === name);
-    expect(mutant && hunt(mutant, 1, 300)).toBeDefined();
+    [["--bogus"], "--bogus"],
+    [["--seeds", "many"], "--seeds is a whole number"],
+    [["--start", "-1"], "--start"],
+    [["--only", "Will"], "--only goes with --mutants"],
+    [["--mutants", "--only", "no such bug"], 'No bug has "no such bug" in its name'],
+    [["--plant", "no such bug"], 'There is no bug "no such bug"'],
+  ])("refuses %j, and says how it is used", (args, complaint) => {
+    const { code, text } = simulated(...args);
+    expect(code).toBe(2);
+    expect(text).toContain(complaint);
+    expect(text).toContain("Usage: npm run simulate");
+  });
+
+  test("ends with 1 at a violation, and prints its seed, its rule and a history that is shorter than the run", () => {
+    const { code, text } = simulated("--plant", "a Will is published twice", "--effort", "150");
+    expect(code).toBe(1);
+    const [first = "", ...rest] = text.split("\n");
+    const seed = Number(/^seed (\d+) breaks a rule: Will: m\d+ is published more than once/.exec(first)?.[1]);
+    const stepCount = rest.filter((line) => line.startsWith("+")).length;
+    expect(stepCount).toBeLessThan(drawPlan(seed).steps.length);
+    expect(rest.at(-1)).toMatch(/lines between left out/);
+    expect(text).toMatch(/\d+ c\d+-\d+ < publish m\d+ to will\//);
+  });
+
+  test("goes on with --all, one line for each violation", () => {
+    const { code, text } = simulated("--plant", "a Will is published twice", "--all", "--seeds", "5");
+    expect(code).toBe(1);
+    expect(text).toMatch(/^\d+: Will: /m);
+    expect(text).toMatch(/5 seeds from 1: [1-5] break a rule$/);
+  });
+
+  test("takes a planted bug back", () => {
+    simulated("--plant", "a Will is published twice", "--all", "--seeds", "1");
+    expect(simulated("--seeds", "5").code).toBe(0);
+  });
+
+  test("tells of each planted bug at which seed it is caught", () => {
+    const { code, text } = simulated("--mutants", "--only", "Will is published");
+    expect(code).toBe(0);
+    expect(text).toMatch(/^a Will is published twice: caught at seed \d+ by "Will"\n1 of 1 caught/);
+  });
+
+  test("ends with 1 when a planted bug is not caught", () => {
+    const { code, text } = simulated("--mutants", "--only", "retained page is read", "--seeds", "1");
+    expect(code).toBe(1);
+    expect(text).toContain("NOT CAUGHT");
   });
 });
+
+/** What it prints, and its exit code. */
+function simulated(...args: string[]): { code: number; text: string } {
+  const printed: string[] = [];
+  const code = simulate(args, (text) => printed.push(text));
+  return { code, text: printed.join("\n") };
+}

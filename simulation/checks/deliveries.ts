@@ -37,12 +37,14 @@ function checkWanted(receipts: readonly Receipt[], interests: readonly Interest[
   }
 }
 
+/** In a session; to the next one a message may come that was on its way still. */
 function checkOnce(receipts: readonly Receipt[], client: number): void {
-  const seen = new Set<Message>();
-  for (const { message, qos, retain, isFresh } of receipts) {
+  const seen = new Set<string>();
+  for (const { message, epoch, qos, retain, isFresh } of receipts) {
     if (qos !== 2 || retain || !isFresh) continue;
-    if (seen.has(message)) throw new Violation("QoS 2", `client ${client} gets ${message.id} twice`);
-    seen.add(message);
+    const key = `${epoch} ${message.id}`;
+    if (seen.has(key)) throw new Violation("QoS 2", `client ${client} gets ${message.id} twice`);
+    seen.add(key);
   }
 }
 
@@ -66,7 +68,8 @@ function checkOrder(receipts: readonly Receipt[], interests: readonly Interest[]
     // What has expired while it waited may come again from its publisher.
     if (message.willOf !== undefined || message.expirySec !== undefined) continue;
     // What an earlier subscriber was sent may be repeated to a later one.
-    if (!interests.some((interest) => interest.epoch === epoch && isBefore(interest, message))) continue;
+    const isMeant = interests.some((interest) => interest.epoch === epoch && isBefore(interest, message));
+    if (!retain && !isMeant) continue;
     const known = newest.get(line);
     const isRepeated = seen.has(`${epoch} ${message.id}`);
     if (!retain) seen.add(`${epoch} ${message.id}`);
