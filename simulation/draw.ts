@@ -1,5 +1,6 @@
 /** Draws a plan: which faults there are at all, how often, and who the clients are, differ from seed to seed. */
 import type { QoS } from "../src/core/packet.ts";
+import { defaultLimits } from "../src/core/limits.ts";
 import { Placement } from "../src/core/placement.ts";
 import type { ClientPlan, Plan, Step, Wanted } from "./plan.ts";
 import { Random } from "./random.ts";
@@ -32,6 +33,7 @@ export function drawPlan(seed: number): Plan {
     seed,
     shards,
     flushesPerSecMax: random.chance(0.25) ? random.pick([1, 2, 5, 20]) : Infinity,
+    logSparseBytesMax: seed % 2 === 0 ? 0 : defaultLimits.logSparseBytesMax,
     callMs: random.pick([
       [0, 0],
       [0, 5],

@@ -92,6 +92,8 @@ export interface Plan {
   readonly seed: number;
   readonly shards: number;
   readonly flushesPerSecMax: number;
+  /** At 0 the message log is packed whenever there is something to pack. */
+  readonly logSparseBytesMax: number;
   readonly callMs: Span;
   readonly socketMs: Span;
   readonly commitMs: Span;

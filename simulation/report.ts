@@ -7,8 +7,15 @@ const lastLines = 10;
 
 /** A violation, and the shortest history that was found for it. */
 export function report(seed: number, plan: Plan, { violation, lines }: Result, linesMax: number): string {
-  const { clients, steps, shards, flushesPerSecMax, callMs, socketMs, commitMs } = plan;
-  const settings = { shards, flushesPerSecMax: String(flushesPerSecMax), callMs, socketMs, commitMs };
+  const { clients, steps, shards, flushesPerSecMax, logSparseBytesMax, callMs, socketMs, commitMs } = plan;
+  const settings = {
+    shards,
+    flushesPerSecMax: String(flushesPerSecMax),
+    logSparseBytesMax,
+    callMs,
+    socketMs,
+    commitMs,
+  };
   return [
     `seed ${seed} breaks a rule: ${violation?.message}`,
     `settings ${JSON.stringify(settings)}`,

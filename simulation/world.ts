@@ -182,10 +182,10 @@ export class World {
   }
 }
 
-function configOf({ flushesPerSecMax }: Plan, placement: Placement): CoreConfig {
+function configOf({ flushesPerSecMax, logSparseBytesMax }: Plan, placement: Placement): CoreConfig {
   return {
     placement,
-    limits: defaultLimits,
+    limits: { ...defaultLimits, logSparseBytesMax },
     flushesPerSecMax,
     allowsAnonymous: true,
     publishSizeBytes,
