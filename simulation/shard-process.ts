@@ -1,4 +1,5 @@
 /** One shard: the core, and a host that treats it as the platform does, with its storage, sockets, timer and alarm. */
+import { StorageRoom } from "../src/core/storage-room.ts";
 import { encodePacket, PacketDecoder, PublishEncoder } from "../src/codec/index.ts";
 import type { CoreConfig } from "../src/core/config.ts";
 import { CostMeter } from "../src/core/cost/cost-meter.ts";
@@ -301,6 +302,7 @@ export class ShardProcess {
     return new ShardCore(this.#parts.config, {
       shardIndex: this.index,
       storage: this.#storage.storage,
+      room: new StorageRoom(this.#storage.storage, this.#parts.config.limits.storedBytesMax),
       connections: {
         *list() {
           for (const [connectionId, { isGone, isHeard }] of links) {

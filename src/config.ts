@@ -43,7 +43,8 @@ const locationHints = [
 
 const uint16Max = 0xffff;
 const uint32Max = 0xffffffff;
-/** Below Cloudflare's 10 GB for an object, with room for everything else. */
+/** Below Cloudflare's 10 GB for an object, with room for what is written even then. */
+const objectBytesMax = 9_900_000_000;
 const shardBytesMax = 8_000_000_000;
 
 function wholeNumber(min: number, max: number, standard: number) {
@@ -104,6 +105,7 @@ const settings = z.object({
   QUEUED_MESSAGES_PER_SHARD_MAX: wholeNumber(0, 1_000_000_000, defaultLimits.log.messagesMax),
   QUEUED_BYTES_PER_SHARD_MAX: wholeNumber(0, shardBytesMax, defaultLimits.log.bytesMax),
   QUEUE_POLICY: oneOf(queuePolicies).default(defaultLimits.queuePolicy),
+  STORED_BYTES_PER_SHARD_MAX: wholeNumber(1_000_000, objectBytesMax, defaultLimits.storedBytesMax),
   RETAINED_MESSAGES_MAX: wholeNumber(0, 10_000_000, defaultLimits.retainedMessagesMax),
   CONNECTIONS_MAX: wholeNumber(1, 32_000, defaultLimits.connectionsMax),
   SYS_INTERVAL_SEC: wholeNumber(5, 86_400, defaultLimits.serverTopicsIntervalSec),
@@ -251,6 +253,7 @@ function toLimits(values: Settings): Limits {
       messagesMax: values.QUEUED_MESSAGES_PER_SHARD_MAX,
       bytesMax: values.QUEUED_BYTES_PER_SHARD_MAX,
     },
+    storedBytesMax: values.STORED_BYTES_PER_SHARD_MAX,
     retainedMessagesMax: values.RETAINED_MESSAGES_MAX,
     connectionsMax: values.CONNECTIONS_MAX,
     serverTopicsIntervalSec: values.SYS_INTERVAL_SEC,

@@ -52,6 +52,8 @@ export interface Limits {
   /** Messages in memory on their way to one other shard; further ones of QoS 1 and 2 go through storage. */
   readonly lane: QueueLimits;
   readonly retainedMessagesMax: number;
+  /** The whole database of a shard; beyond it, what would need more room is refused. */
+  readonly storedBytesMax: number;
   readonly connectionsMax: number;
   /** Subscriptions of a session without a row that are kept in the socket's attachment. */
   readonly attachedSubscriptionsBytesMax: number;
@@ -99,6 +101,7 @@ export const defaultLimits: Limits = {
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
   lane: { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 },
   retainedMessagesMax: 100_000,
+  storedBytesMax: 9_500_000_000,
   connectionsMax: 32_000,
   attachedSubscriptionsBytesMax: 6 * 1024,
 };

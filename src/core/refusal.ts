@@ -48,3 +48,8 @@ export function capabilityRefusalOf(
   }
   return undefined;
 }
+
+export const storageFull: Refusal = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "The broker has no room to store more",
+};

@@ -26,6 +26,8 @@ export interface ShardContext {
   readonly isWatched: boolean;
   /** Number of the shard in its namespace, from 0. */
   readonly shardIndex: number;
+  /** What would need more room in storage is to be refused. */
+  readonly isStorageFull: boolean;
   /** Of the event in hand. */
   readonly nowMs: number;
   /** Reads what a sleep has made the shard forget; does nothing when it knows. */

@@ -20,6 +20,7 @@ import type { SocketBuffers } from "./session/delivering.ts";
 import { Delivering } from "./session/delivering.ts";
 import type { ShardContext } from "./shard-context.ts";
 import type { ShardStorage } from "./storage-port.ts";
+import type { StorageRoom } from "./storage-room.ts";
 import { Settling } from "./settling.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Layout } from "./placement.ts";
@@ -40,6 +41,7 @@ export interface ShardPorts {
   readonly sockets: SocketBuffers;
   readonly traffic: Traffic;
   readonly cost: CostMeter;
+  readonly room: StorageRoom;
   /** Client Identifiers whose due work failed too often; it is left alone. */
   readonly quarantined: ReadonlySet<string>;
 }
@@ -84,7 +86,15 @@ export class ShardCore implements ShardContext {
     this.#ports = ports;
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
-    this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
+    const isStorageFull = (): boolean => this.isStorageFull;
+    this.delivering = new Delivering(
+      config,
+      this.output,
+      this.log,
+      this.counters,
+      ports.sockets,
+      isStorageFull,
+    );
     this.#boot = new Boot(config.placement.layout);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
     this.#parts = this.#assemble();
@@ -116,6 +126,10 @@ export class ShardCore implements ShardContext {
 
   get isWatched(): boolean {
     return this.sessions.isWatched || (this.#isLoaded && this.owners.isWatched);
+  }
+
+  get isStorageFull(): boolean {
+    return this.#ports.room.isFull(this.#nowMs);
   }
 
   get shardIndex(): number {
@@ -291,8 +305,7 @@ export class ShardCore implements ShardContext {
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
-      this.delivering.spill(one);
-      this.replaying.spill(one, nowMs);
+      if (this.delivering.spill(one, nowMs)) this.replaying.spill(one, nowMs);
     }
     if (this.#settling.takeReplayDue(nowMs)) {
       this.delivering.continuePaused(nowMs);
@@ -367,6 +380,7 @@ export class ShardCore implements ShardContext {
       log,
       delivering,
       serverTopics: this.#serverTopics,
+      isStorageFull: () => this.isStorageFull,
       mustCommit: () => this.mustCommit,
       nowMs: () => this.#nowMs,
     });

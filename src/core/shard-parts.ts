@@ -29,6 +29,7 @@ export interface Foundation {
   readonly log: MessageLog;
   readonly delivering: Delivering;
   readonly serverTopics: ServerTopics;
+  readonly isStorageFull: () => boolean;
   readonly mustCommit: () => boolean;
   readonly nowMs: () => number;
 }
@@ -92,6 +93,7 @@ export function assemble(foundation: Foundation): ShardParts {
     routes,
     peers,
     subscribers: sessions,
+    isStorageFull: foundation.isStorageFull,
   });
   const owners: TopicOwners = new TopicOwners(self, placement, owner, peers, serverTopics);
   const replaying = new Replaying(delivering, owners);

@@ -8,6 +8,8 @@ import type { Batch } from "../core/peers/message.ts";
 import type { Layout } from "../core/placement.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
+import { StorageRoom } from "../core/storage-room.ts";
+import { StorageFullError } from "../storage/storage-full-error.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { DueTimer } from "./due-timer.ts";
 import { PeerCalls } from "./peer-calls.ts";
@@ -35,7 +37,9 @@ export class ShardHost {
     (hasJoined) => (hasJoined ? this.#endEvent() : this.#rest()),
   );
   readonly #timer = new DueTimer(() => this.#fireTimer());
+  readonly #room: StorageRoom;
   #core: ShardCore;
+  #isRecovering = false;
   #armedAlarmAtMs: number | undefined;
 
   constructor(config: Config, platform: ShardPlatform) {
@@ -43,6 +47,7 @@ export class ShardHost {
     this.#platform = platform;
     this.#cost = new CostMeter(platform.storage);
     this.#calls = new PeerCalls(platform.callPeer, (input) => this.#handle(input));
+    this.#room = new StorageRoom(platform.storage, config.core.limits.storedBytesMax);
     this.#core = this.#newCore();
   }
 
@@ -166,6 +171,7 @@ export class ShardHost {
       traffic: this.#traffic,
       cost: this.#cost,
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
+      room: this.#room,
       quarantined: this.#quarantine.clientIds,
     });
   }
@@ -273,10 +279,20 @@ export class ShardHost {
     try {
       this.#platform.storage.commit(writes);
     } catch (error) {
-      console.error("duramq: commit failed, the shard resets", error);
-      this.#platform.reset("commit failed");
+      this.#endCommit(error);
     }
     this.#run(effects);
+  }
+
+  /** Without room the event is undone, and no more work is taken that needs some; any other failure ends this life. */
+  #endCommit(error: unknown): never {
+    const hasRoom = !(error instanceof StorageFullError) || this.#isRecovering;
+    if (!hasRoom) {
+      this.#room.noteFull(this.#platform.nowMs());
+      throw error;
+    }
+    console.error("duramq: commit failed, the shard resets", error);
+    this.#platform.reset("commit failed");
   }
 
   #write(connectionId: string, bytes: Uint8Array): void {
@@ -351,17 +367,20 @@ export class ShardHost {
   #recover(input: Input, error: unknown): void {
     console.error(`duramq: handling "${input.type}" failed`, error);
     const { clientIdInHand } = this.#core;
-    if (clientIdInHand !== undefined) this.#quarantine.blame(clientIdInHand);
+    const isBlamed = clientIdInHand !== undefined && !(error instanceof StorageFullError);
+    if (isBlamed) this.#quarantine.blame(clientIdInHand);
     const lost = new Set(this.#core.unsafeConnectionIds());
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
     if (input.type !== "called") this.#calls.failAll();
     if (input.type === "alarm") this.#setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
+    this.#isRecovering = true;
     this.#replay(this.#startInput());
     for (const connectionId of lost) {
       this.#replay({ type: "closed", connectionId });
       this.#dismiss(connectionId);
     }
+    this.#isRecovering = false;
   }
 
   #replay(input: Input): void {

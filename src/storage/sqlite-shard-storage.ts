@@ -25,6 +25,7 @@ import {
   encodeStoredPublications,
 } from "./record-codec.ts";
 import type { SqlDatabase, SqlValue } from "./sql-database.ts";
+import { isForLackOfRoom, StorageFullError } from "./storage-full-error.ts";
 
 /** A shard's storage in SQLite. An empty database is not touched before the first commit: reading costs no row. */
 export class SqliteShardStorage implements ShardStorage {
@@ -110,6 +111,14 @@ export class SqliteShardStorage implements ShardStorage {
   }
 
   commit(writes: WriteSet): void {
+    try {
+      this.#write(writes);
+    } catch (error) {
+      throw isForLackOfRoom(error) ? new StorageFullError("There is no room", { cause: error }) : error;
+    }
+  }
+
+  #write(writes: WriteSet): void {
     this.#database.transaction(() => {
       if (this.#schemaVersion < migrations.length) migrate(this.#database);
       if (writes.shard !== undefined) this.#writeShard(writes.shard);

@@ -1,4 +1,5 @@
 /** One shard of a simulated namespace: a ShardCore with storage in memory, sockets, a timer and an alarm. */
+import { StorageRoom } from "../../src/core/storage-room.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { RowCounts } from "../../src/core/cost/cost-meter.ts";
 import { CostMeter } from "../../src/core/cost/cost-meter.ts";
@@ -207,6 +208,7 @@ export class SimulatedShard {
     return new ShardCore(this.#config, {
       shardIndex: this.index,
       storage: this.storage,
+      room: new StorageRoom(this.storage, this.#config.limits.storedBytesMax),
       connections: {
         *list() {
           for (const connectionId of attachments.keys()) {

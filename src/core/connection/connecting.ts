@@ -4,7 +4,7 @@ import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { Refusal } from "../refusal.ts";
-import { capabilityRefusalOf, messageRefusalOf } from "../refusal.ts";
+import { capabilityRefusalOf, messageRefusalOf, storageFull } from "../refusal.ts";
 import type { Connection } from "./connection.ts";
 import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import { detach, endSession, hangUp } from "./disconnecting.ts";
@@ -40,7 +40,7 @@ export function completeConnect(
 ): void {
   const { config, output, sessions } = context;
   const clientId = clientIdOf(connection, packet);
-  const crowd = crowdRefusalOf(context, clientId);
+  const crowd = crowdRefusalOf(context, clientId) ?? roomRefusalOf(context, packet, clientId);
   if (crowd !== undefined) {
     refuse(context, connection, packet.protocolVersion, crowd);
     return;
@@ -139,6 +139,16 @@ function crowdRefusalOf({ config, sessions }: ShardContext, clientId: string): R
   if (takesOver || sessions.connectedCount < connectionsMax) return undefined;
   const reasonCode = serverReference === undefined ? ReasonCode.ServerBusy : ReasonCode.UseAnotherServer;
   return { reasonCode, reasonString: `More than ${connectionsMax} connections` };
+}
+
+/** A session that is stored already may go on. */
+function roomRefusalOf(
+  { isStorageFull, sessions }: ShardContext,
+  { sessionExpiryIntervalSec, will }: ConnectPacket,
+  clientId: string,
+): Refusal | undefined {
+  const needsRow = sessionExpiryIntervalSec > 0 || will !== undefined;
+  return needsRow && isStorageFull && sessions.find(clientId) === undefined ? storageFull : undefined;
 }
 
 /** What CONNECT asks and the limits allow holds for the connection. */

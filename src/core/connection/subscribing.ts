@@ -2,6 +2,7 @@ import type { Limits } from "../limits.ts";
 import type { SubscribePacket, UnsubscribePacket } from "../packet.ts";
 import { utf8BytesMax } from "../publication.ts";
 import type { Refusal } from "../refusal.ts";
+import { storageFull } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
@@ -141,7 +142,7 @@ function subscribe(
   decide: (grant: Grant) => void,
   nowMs: number,
 ): void {
-  const refusal = refusalOf(context, session, requested);
+  const refusal = refusalOf(context, session, requested) ?? roomRefusalOf(context, session, requested);
   if (refusal !== undefined) {
     decide(refused(context, refusal));
     return;
@@ -168,6 +169,16 @@ function granted(subscription: SubscriptionRecord, { isNew, retaining }: Subscri
 function refused({ counters }: ShardContext, { reasonCode, reasonString }: Grant): Grant {
   counters.countRefusal(reasonCode);
   return reasonString === undefined ? { reasonCode } : { reasonCode, reasonString };
+}
+
+/** What the session's row would grow by. */
+function roomRefusalOf(
+  { isStorageFull }: ShardContext,
+  session: Session,
+  { topicFilter }: SubscriptionRecord,
+): Refusal | undefined {
+  const isNew = !session.subscriptions.has(topicFilter);
+  return isNew && session.rowHoldsSubscriptions && isStorageFull ? storageFull : undefined;
 }
 
 function refusalOf(

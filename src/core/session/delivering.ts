@@ -38,6 +38,7 @@ export class Delivering {
   readonly #log: MessageLog;
   readonly #counters: Counters;
   readonly #sockets: SocketBuffers;
+  readonly #isStorageFull: () => boolean;
   /** Connected sessions whose newest messages wait for the commit. */
   readonly #awaitCommit = new Set<Session>();
   /** Sessions whose socket was full when more could have been sent. */
@@ -51,18 +52,20 @@ export class Delivering {
     log: MessageLog,
     counters: Counters,
     sockets: SocketBuffers,
+    isStorageFull: () => boolean,
   ) {
     this.#config = config;
     this.#output = output;
     this.#log = log;
     this.#counters = counters;
     this.#sockets = sockets;
+    this.#isStorageFull = isStorageFull;
   }
 
   /** The shard may store no more messages. */
   get isLogFull(): boolean {
     const { messagesMax, bytesMax } = this.#config.limits.log;
-    return this.#log.sizeBytes >= bytesMax || this.#log.awaitedCount >= messagesMax;
+    return this.#log.sizeBytes >= bytesMax || this.#log.awaitedCount >= messagesMax || this.#isStorageFull();
   }
 
   /** Publishers may have to be told that there is no room. */
@@ -131,11 +134,17 @@ export class Delivering {
     for (const session of sessions) this.pump(session, nowMs);
   }
 
-  /** What waits in memory goes to the log. */
-  spill(session: Session): void {
+  /** What waits in memory goes to the log; false when that is full, and it goes on waiting. */
+  spill(session: Session, nowMs: number): boolean {
+    if (this.isLogFull) {
+      session.volatileSinceMs = nowMs;
+      this.onVolatile(session);
+      return false;
+    }
     session.outbound.moveToLog();
     if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
     this.#awaitCommit.add(session);
+    return true;
   }
 
   /** Full sockets are looked at again. */

@@ -6,6 +6,7 @@ import type { Placement } from "../placement.ts";
 import type { Publication } from "../publication.ts";
 import { sizeOf } from "../publication.ts";
 import { ReasonCode } from "../reason-code.ts";
+import { storageFull } from "../refusal.ts";
 import type { Limits } from "../limits.ts";
 import { parseSharedFilter } from "../topic.ts";
 import type { Retained } from "./retained.ts";
@@ -61,6 +62,7 @@ export interface TopicOwnerParts {
   readonly routes: Routes;
   readonly peers: Peers;
   readonly subscribers: Subscribers;
+  readonly isStorageFull: () => boolean;
 }
 
 const success: Outcome = { reasonCode: ReasonCode.Success };
@@ -93,6 +95,10 @@ export class TopicOwner {
     const { limits, placement, retained, subscribers } = this.#parts;
     const { publication, publisherClientId } = sent;
     const { message } = publication;
+    if (message.retain && message.payload.length > 0 && this.#parts.isStorageFull()) {
+      settle?.(storageFull);
+      return;
+    }
     if (message.retain && !retained.accepts(message, nowMs)) {
       const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
       settle?.({ reasonCode: ReasonCode.QuotaExceeded, reasonString });
