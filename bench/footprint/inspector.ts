@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
+import { waitForPort } from "../brokers/child.ts";
 
 const megabyte = 1_000_000;
 
@@ -22,14 +23,22 @@ export class Inspector {
   }
 
   static async connect(port: number, service: string): Promise<Inspector> {
+    await waitForPort(port, 10_000);
     const socket = new WebSocket(`ws://127.0.0.1:${port}/${service}`);
     await once(socket, "open");
     return new Inspector(socket);
   }
 
-  /** What is still in use after a full collection: objects, what the runtime holds for them, and buffers; in MB. */
-  async liveHeapMb(): Promise<number> {
-    await this.call("HeapProfiler.collectGarbage");
+  /**
+   * What is still in use after a full collection: objects, what the runtime holds for them, and buffers; in MB.
+   * `visit` gives the isolate something to do, for it collects between two events only.
+   */
+  async liveHeapMb(visit: () => Promise<void>): Promise<number> {
+    let isCollected = false;
+    const collected = this.call("HeapProfiler.collectGarbage").then(() => {
+      isCollected = true;
+    });
+    while (!isCollected) await Promise.race([collected, visit()]);
     const usage = (await this.call("Runtime.getHeapUsage")) as HeapUsage;
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = usage;
     return (usedSize + embedderHeapUsedSize + backingStorageSize) / megabyte;

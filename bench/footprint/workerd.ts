@@ -48,9 +48,12 @@ export async function startHost({ isInspected }: { isInspected: boolean }): Prom
   const inspector = isInspected ? await Inspector.connect(inspectorPort, "broker") : undefined;
   return {
     url: `ws://127.0.0.1:${port}/mqtt`,
-    inspector,
+    inspector, pid: child.pid,
     evict: () => evict(evictorPort),
-    liveHeapMb: () => inspector?.liveHeapMb() ?? Promise.reject(new Error("This process is not inspected")),
+    liveHeapMb: () => {
+      if (inspector === undefined) throw new Error("This process is not inspected");
+      return inspector.liveHeapMb(() => visit(port));
+    },
     residentMb: () => residentMbOf(child.pid ?? 0),
     stop: async () => {
       inspector?.close();
@@ -59,6 +62,11 @@ export async function startHost({ isInspected }: { isInspected: boolean }): Prom
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Wakes the Worker, not the shard. */
+async function visit(port: number): Promise<void> {
+  await (await fetch(`http://127.0.0.1:${port}/healthz`)).text();
 }
 
 async function evict(port: number): Promise<void> {

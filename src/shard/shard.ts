@@ -15,7 +15,10 @@ import { ShardHost } from "./shard-host.ts";
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
   readonly #config: Config;
+  /** Started by the first event: see {@link #awake}. */
   readonly #host: ShardHost;
+  #isStarted = false;
+  #armedAlarmAtMs: number | undefined;
   readonly #links: PeerLinks;
   /** Resident sockets, which the runtime does not list. */
   readonly #resident = new Set<ClientSocket>();
@@ -41,9 +44,7 @@ export class Shard extends DurableObject<Env> {
     });
     // Which alarm is armed can only be asked asynchronously: once, before the first event.
     void state.blockConcurrencyWhile(async () => {
-      const armedAlarmAtMs = await state.storage.getAlarm();
-      this.#host.start(armedAlarmAtMs ?? undefined);
-      reportLayout(this.#host.foreignLayout);
+      this.#armedAlarmAtMs = (await state.storage.getAlarm()) ?? undefined;
     });
   }
 
@@ -54,6 +55,7 @@ export class Shard extends DurableObject<Env> {
 
   /** Accepts a WebSocket; the Worker has checked the request. */
   override fetch(request: Request): Response {
+    const host = this.#awake();
     const { 0: client, 1: server } = new WebSocketPair();
     const socket = new ClientSocket(
       crypto.randomUUID(),
@@ -65,7 +67,7 @@ export class Shard extends DurableObject<Env> {
     server.binaryType = "arraybuffer";
     if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
     else this.#acceptResident(server, socket);
-    this.#host.open(
+    host.open(
       socket,
       new URL(request.url).searchParams.get("clientId") ?? undefined,
       request.headers.get(assignedClientIdHeader) ?? undefined,
@@ -80,7 +82,7 @@ export class Shard extends DurableObject<Env> {
 
   override webSocketMessage(server: WebSocket, data: ArrayBuffer | string): void {
     const socket = this.#socketOf(server);
-    if (socket !== undefined) this.#host.receive(socket, data);
+    if (socket !== undefined) this.#awake().receive(socket, data);
   }
 
   override webSocketClose(server: WebSocket, code: number, reason: string): void {
@@ -95,33 +97,45 @@ export class Shard extends DurableObject<Env> {
   }
 
   override alarm(): void {
-    this.#host.alarm();
+    this.#awake().alarm();
   }
 
   /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
   drain(): void {
-    this.#host.drain();
+    this.#awake().drain();
   }
 
   /** After a stop that nobody was told of: looks after the clients that it cut off, without waiting for an event. */
   wake(): void {
-    this.#host.alarm();
+    this.#awake().alarm();
   }
 
   /** A call of another shard of the namespace. */
   peer(bytes: Uint8Array): Promise<Uint8Array> {
-    return this.#host.called(bytes);
+    return this.#awake().called(bytes);
   }
 
   /** For another shard that calls often. */
   openSession(): PeerSession {
-    return new PeerSession((bytes) => this.#host.called(bytes));
+    return new PeerSession((bytes) => this.#awake().called(bytes));
+  }
+
+  /**
+   * The host, ready for an event. A socket that wakes the object is restored before: it tells which life this goes on
+   * with, and the others, of which there may be thousands, need not be listed for it.
+   */
+  #awake(): ShardHost {
+    if (this.#isStarted) return this.#host;
+    this.#isStarted = true;
+    this.#host.start(this.#armedAlarmAtMs);
+    reportLayout(this.#host.foreignLayout);
+    return this.#host;
   }
 
   #forget(server: WebSocket): void {
     const socket = this.#socketOf(server);
     if (socket === undefined) return;
-    this.#host.closed(socket);
+    this.#awake().closed(socket);
     this.#resident.delete(socket);
   }
 
