@@ -1,5 +1,5 @@
 /** What a socket carries through hibernation, as bytes: positions instead of names, for 16 KiB is the limit. */
-import { decode, encode } from "@msgpack/msgpack";
+import { Decoder, encode } from "@msgpack/msgpack";
 import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
 import type { DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
@@ -42,6 +42,9 @@ type AttachmentTuple = [
   client: Optional<ClientTuple>,
 ];
 
+/** One for all: each has tables of its own, which cost more than an attachment. */
+const decoder = new Decoder();
+
 const problemInformationFlag = 1;
 const loggedFlag = 2;
 
@@ -65,7 +68,7 @@ export function decodeAttachment(
   bytes: unknown,
 ): { connectionId: string; attachment: ConnectionAttachment } | undefined {
   if (!(bytes instanceof Uint8Array)) return undefined;
-  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = decode(
+  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = decoder.decode(
     bytes,
   ) as AttachmentTuple;
   if (found !== format) return undefined;

@@ -119,7 +119,8 @@ export class Connection {
     return {
       boot: this.#boot,
       openedAtMs: this.openedAtMs,
-      randomClientId: this.randomClientId,
+      // Of no use after CONNECT.
+      randomClientId: client === undefined ? this.randomClientId : "",
       ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
       ...(client !== undefined && { client }),
     };

@@ -45,22 +45,31 @@ export class Session implements LogSession {
   will: WillMessage | undefined;
   willDueAtMs: number | undefined;
   readonly subscriptions = new Map<string, SubscriptionRecord>();
-  /** Those that owners of topics have not heard of: they match already, and are not kept. */
-  readonly pendingSubscriptions = new Map<string, SubscriptionRecord>();
-  /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
-  readonly receivedQos2 = new Set<number>();
   deliveryStateSegment: Segment | undefined;
   /** Since when {@link outbound} holds messages that only memory has. */
   volatileSinceMs: number | undefined;
   /** Retained messages that new subscriptions still wait for. */
   readonly replays: Replay[] = [];
   #subscriptionsBytes = 0;
+  // Most sessions never need these, and there are thousands of sessions.
+  #pendingSubscriptions: Map<string, SubscriptionRecord> | undefined;
+  #receivedQos2: Set<number> | undefined;
 
   constructor(parts: SessionParts) {
     this.clientId = parts.clientId;
     this.sessionNumber = parts.sessionNumber;
     this.#limits = parts.limits;
     this.outbound = new Outbound(this, parts.log, parts.limits, parts.counters, parts.logged);
+  }
+
+  /** Those that owners of topics have not heard of: they match already, and are not kept. */
+  get pendingSubscriptions(): Map<string, SubscriptionRecord> {
+    return (this.#pendingSubscriptions ??= new Map());
+  }
+
+  /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
+  get receivedQos2(): Set<number> {
+    return (this.#receivedQos2 ??= new Set());
   }
 
   /** Outlives its connection. */
@@ -119,7 +128,7 @@ export class Session implements LogSession {
   }
 
   deliveryState(): DeliveryState {
-    return { ...this.outbound.state(), receivedQos2: [...this.receivedQos2] };
+    return { ...this.outbound.state(), receivedQos2: [...(this.#receivedQos2 ?? [])] };
   }
 
   isPending(ordinal: number): boolean {
@@ -136,8 +145,7 @@ export class Session implements LogSession {
 
   restoreState(state: DeliveryState): void {
     this.outbound.restore(state);
-    this.receivedQos2.clear();
-    for (const packetIdentifier of state.receivedQos2) this.receivedQos2.add(packetIdentifier);
+    this.#receivedQos2 = state.receivedQos2.length > 0 ? new Set(state.receivedQos2) : undefined;
   }
 
   /** The session's part of its socket's attachment. */

@@ -15,7 +15,7 @@ import type { Delivering } from "./delivering.ts";
 import { isSameSubscription, Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import type { Restorable } from "./stored-states.ts";
-import { lastNumberIn, restoreStates } from "./stored-states.ts";
+import { isSameState, lastNumberIn, restoreStates } from "./stored-states.ts";
 import type { SettleRoute, SubscriberRoutes } from "./subscriber-routes.ts";
 import type { Recipient } from "./subscription-tree.ts";
 import { SubscriptionTree } from "./subscription-tree.ts";
@@ -354,11 +354,11 @@ export class Sessions implements Subscribers {
       this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
     this.#link(session, connection);
-    const stored = JSON.stringify(session.deliveryState());
     const { log } = this.#parts;
-    log.reconcile(session, () => session.restoreState(client.deliveryState));
-    const isNewer = JSON.stringify(session.deliveryState()) !== stored;
-    if (session.isPersistent && isNewer) log.noteRestored(session);
+    if (!isSameState(session.deliveryState(), client.deliveryState)) {
+      log.reconcile(session, () => session.restoreState(client.deliveryState));
+      if (session.isPersistent) log.noteRestored(session);
+    }
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);

@@ -18,8 +18,8 @@ export interface Recipient {
 /** All subscriptions to one Topic Filter. */
 interface Subscribed {
   readonly sessions: Map<Session, SubscriptionRecord>;
-  /** By ShareName. */
-  readonly groups: Map<string, SharedGroup>;
+  /** By ShareName; absent while there is none. */
+  groups: Map<string, SharedGroup> | undefined;
 }
 
 /** Who is subscribed to a topic. */
@@ -38,7 +38,7 @@ export class SubscriptionTree {
     const { shareName, topicFilter } = partsOf(subscription.topicFilter);
     let subscribed = this.#tree.get(topicFilter);
     if (subscribed === undefined) {
-      subscribed = { sessions: new Map(), groups: new Map() };
+      subscribed = { sessions: new Map(), groups: undefined };
       this.#tree.set(topicFilter, subscribed);
     }
     if (shareName === undefined) {
@@ -54,17 +54,18 @@ export class SubscriptionTree {
     if (subscribed === undefined) return;
     if (shareName === undefined) {
       subscribed.sessions.delete(session);
-    } else if (subscribed.groups.get(shareName)?.remove(session) === "empty") {
+    } else if (subscribed.groups?.get(shareName)?.remove(session) === "empty") {
       subscribed.groups.delete(shareName);
+      if (subscribed.groups.size === 0) subscribed.groups = undefined;
     }
-    if (subscribed.sessions.size === 0 && subscribed.groups.size === 0) this.#tree.delete(topicFilter);
+    if (subscribed.sessions.size === 0 && subscribed.groups === undefined) this.#tree.delete(topicFilter);
   }
 
   /** Somebody has exactly this filter, shared or not. */
   has(filter: string): boolean {
     const { shareName, topicFilter } = partsOf(filter);
     const subscribed = this.#tree.get(topicFilter);
-    if (shareName !== undefined) return subscribed?.groups.has(shareName) === true;
+    if (shareName !== undefined) return subscribed?.groups?.has(shareName) === true;
     return subscribed !== undefined && subscribed.sessions.size > 0;
   }
 
@@ -89,7 +90,7 @@ export class SubscriptionTree {
         if (subscription.noLocal && session.clientId === publisherClientId) continue;
         merge(bySession, session, subscription);
       }
-      matchingGroups.push(...groups.values());
+      if (groups !== undefined) matchingGroups.push(...groups.values());
     });
     return { recipients: [...bySession.values()], groups: matchingGroups, isSubscribed };
   }
@@ -101,7 +102,7 @@ export class SubscriptionTree {
 
   group(sharedFilter: string): SharedGroup | undefined {
     const { shareName, topicFilter } = partsOf(sharedFilter);
-    return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups.get(shareName);
+    return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups?.get(shareName);
   }
 }
 
@@ -109,7 +110,8 @@ function partsOf(filter: string): { shareName?: string; topicFilter: string } {
   return parseSharedFilter(filter) ?? { topicFilter: filter };
 }
 
-function groupOf({ groups }: Subscribed, shareName: string, filter: string): SharedGroup {
+function groupOf(subscribed: Subscribed, shareName: string, filter: string): SharedGroup {
+  const groups = (subscribed.groups ??= new Map<string, SharedGroup>());
   let group = groups.get(shareName);
   if (group === undefined) groups.set(shareName, (group = new SharedGroup(filter)));
   return group;

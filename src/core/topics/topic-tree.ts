@@ -3,12 +3,13 @@
  * ({@link matchNames}); both cost the levels and branches that match, never the size of the tree.
  */
 interface Node<Value> {
-  readonly children: Map<string, Node<Value>>;
+  /** Absent until there is one: most nodes are leaves. */
+  children: Map<string, Node<Value>> | undefined;
   value: Value | undefined;
 }
 
 function newNode<Value>(): Node<Value> {
-  return { children: new Map(), value: undefined };
+  return { children: undefined, value: undefined };
 }
 
 export class TopicTree<Value> {
@@ -22,7 +23,7 @@ export class TopicTree<Value> {
   get(topic: string): Value | undefined {
     let node: Node<Value> | undefined = this.#root;
     for (const level of topic.split("/")) {
-      node = node.children.get(level);
+      node = node.children?.get(level);
       if (node === undefined) return undefined;
     }
     return node.value;
@@ -31,8 +32,9 @@ export class TopicTree<Value> {
   set(topic: string, value: Value): void {
     let node = this.#root;
     for (const level of topic.split("/")) {
-      let child = node.children.get(level);
-      if (child === undefined) node.children.set(level, (child = newNode()));
+      const children = (node.children ??= new Map<string, Node<Value>>());
+      let child = children.get(level);
+      if (child === undefined) children.set(level, (child = newNode()));
       node = child;
     }
     if (node.value === undefined) this.#size += 1;
@@ -44,7 +46,7 @@ export class TopicTree<Value> {
     const levels = topic.split("/");
     const path: Node<Value>[] = [this.#root];
     for (const level of levels) {
-      const child = path[path.length - 1]?.children.get(level);
+      const child = path[path.length - 1]?.children?.get(level);
       if (child === undefined) return false;
       path.push(child);
     }
@@ -69,7 +71,7 @@ export class TopicTree<Value> {
     const root = this.#root;
     // [MQTT-4.7.2-1] a leading wildcard does not match a Topic Name that begins with `$`.
     if (topicName.startsWith("$")) {
-      const child = root.children.get(levels[0] as string);
+      const child = root.children?.get(levels[0] as string);
       if (child !== undefined) visitFilters(child, levels, 1, visit);
     } else {
       visitFilters(root, levels, 0, visit);
@@ -93,8 +95,10 @@ export class TopicTree<Value> {
 function prune<Value>(path: Node<Value>[], levels: string[]): void {
   for (let depth = levels.length; depth > 0; depth -= 1) {
     const node = path[depth];
-    if (node === undefined || node.value !== undefined || node.children.size > 0) return;
-    path[depth - 1]?.children.delete(levels[depth - 1] as string);
+    if (node === undefined || node.value !== undefined || node.children !== undefined) return;
+    const parent = path[depth - 1];
+    parent?.children?.delete(levels[depth - 1] as string);
+    if (parent?.children?.size === 0) parent.children = undefined;
   }
 }
 
@@ -105,15 +109,15 @@ function visitFilters<Value>(
   visit: (value: Value) => void,
 ): void {
   // `#` also matches the parent level: `sport/#` matches `sport` (section 4.7.1.2).
-  const rest = node.children.get("#");
+  const rest = node.children?.get("#");
   if (rest?.value !== undefined) visit(rest.value);
   if (depth === levels.length) {
     if (node.value !== undefined) visit(node.value);
     return;
   }
-  const exact = node.children.get(levels[depth] as string);
+  const exact = node.children?.get(levels[depth] as string);
   if (exact !== undefined) visitFilters(exact, levels, depth + 1, visit);
-  const single = node.children.get("+");
+  const single = node.children?.get("+");
   if (single !== undefined) visitFilters(single, levels, depth + 1, visit);
 }
 
@@ -128,10 +132,10 @@ function visitNames<Value>(
   if (level === undefined) return node.value !== undefined && visit(node.value);
   if (level === "#") return visitAll(node, depth === 0, visit);
   if (level !== "+") {
-    const child = node.children.get(level);
+    const child = node.children?.get(level);
     return child !== undefined && visitNames(child, levels, depth + 1, visit);
   }
-  for (const [name, child] of node.children) {
+  for (const [name, child] of node.children ?? []) {
     const isHidden = depth === 0 && name.startsWith("$");
     if (!isHidden && visitNames(child, levels, depth + 1, visit)) return true;
   }
@@ -140,7 +144,7 @@ function visitNames<Value>(
 
 function visitAll<Value>(node: Node<Value>, isRoot: boolean, visit: (value: Value) => boolean): boolean {
   if (node.value !== undefined && visit(node.value)) return true;
-  for (const [name, child] of node.children) {
+  for (const [name, child] of node.children ?? []) {
     // [MQTT-4.7.2-1] again: `#` alone leaves out `$…`.
     const isHidden = isRoot && name.startsWith("$");
     if (!isHidden && visitAll(child, false, visit)) return true;
