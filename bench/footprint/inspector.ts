@@ -13,12 +13,12 @@ interface HeapUsage {
 
 /** A debugger of the isolate that runs the broker, to read its heap. */
 export class Inspector {
-  readonly #socket: WebSocket;
+  readonly socket: WebSocket;
   readonly #waiters = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   #lastId = 0;
 
   private constructor(socket: WebSocket) {
-    this.#socket = socket;
+    this.socket = socket;
     socket.on("message", (data: Buffer) => this.#onAnswer(data));
   }
 
@@ -45,13 +45,13 @@ export class Inspector {
   }
 
   close(): void {
-    this.#socket.terminate();
+    this.socket.terminate();
   }
 
   call(method: string, params: object = {}): Promise<unknown> {
     this.#lastId += 1;
     const id = this.#lastId;
-    this.#socket.send(JSON.stringify({ id, method, params }));
+    this.socket.send(JSON.stringify({ id, method, params }));
     return new Promise((resolve, reject) => this.#waiters.set(id, { resolve, reject }));
   }
 

@@ -1,4 +1,4 @@
-import type { Decoded } from "../codec/index.ts";
+import type { Decoded, PacketDecoderOptions } from "../codec/index.ts";
 import { PacketDecoder } from "../codec/index.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
 import type { Fault } from "../core/input.ts";
@@ -23,9 +23,11 @@ const textFrameFault: Fault = {
 /** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
 export class ClientSocket {
   readonly connectionId: string;
-  readonly decoder: PacketDecoder;
   readonly #socket: WebSocket;
   readonly #mode: SocketMode;
+  readonly #decoderOptions: PacketDecoderOptions;
+  /** Made for the first bytes: of thousands that a wake-up restores, few have something to say. */
+  #decoder: PacketDecoder | undefined;
   #attachment: ConnectionAttachment | undefined;
   #outgoing: Uint8Array[] = [];
   #outgoingBytes = 0;
@@ -42,10 +44,10 @@ export class ClientSocket {
     this.connectionId = connectionId;
     this.#socket = socket;
     this.#mode = mode;
-    this.decoder = new PacketDecoder({
+    this.#decoderOptions = {
       maximumPacketSizeBytes,
       ...(protocolVersion !== undefined && { protocolVersion }),
-    });
+    };
   }
 
   /** The socket of a connection that slept; undefined for one that is being closed. */
@@ -67,6 +69,11 @@ export class ClientSocket {
   /** What was last attached; undefined once the connection is closed. */
   get attachment(): ConnectionAttachment | undefined {
     return this.#attachment;
+  }
+
+  /** Part of a packet has arrived and its other bytes are awaited. */
+  get isInsidePacket(): boolean {
+    return this.#decoder?.isInsidePacket ?? false;
   }
 
   get hasOutgoing(): boolean {
@@ -96,7 +103,8 @@ export class ClientSocket {
 
   decode(data: ArrayBuffer | string): Decoded {
     if (typeof data === "string") return { packets: [], fault: textFrameFault };
-    return this.decoder.push(new Uint8Array(data));
+    this.#decoder ??= new PacketDecoder(this.#decoderOptions);
+    return this.#decoder.push(new Uint8Array(data));
   }
 
   attach(attachment: ConnectionAttachment): void {

@@ -148,7 +148,7 @@ export class ShardHost {
       type: "receive",
       connectionId: socket.connectionId,
       packets,
-      unfinished: socket.decoder.isInsidePacket,
+      unfinished: socket.isInsidePacket,
       ...(fault !== undefined && { fault }),
     });
   }

@@ -7,6 +7,7 @@ import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
+import { SmallMap } from "../small-map.ts";
 
 /** What CONNECT settled for the rest of the Network Connection. */
 export interface ClientSettings {
@@ -40,7 +41,7 @@ export class Connection {
   outboundTopicAliases = new OutboundTopicAliases(0);
   /** When the alarm last came by although the connection was not silent for too long. */
   lookedAtMs = 0;
-  readonly topicAliases = new Map<number, string>();
+  readonly topicAliases = new SmallMap<number, string>();
   /** When the packet began whose bytes are not complete. */
   unfinishedSinceMs: number | undefined;
   /** PUBACKs and PUBRECs that wait for a commit; later ones queue up behind them. */

@@ -6,6 +6,7 @@ import type { MessageLog } from "../queue/message-log.ts";
 import type { LogSession, Segment } from "../queue/segment.ts";
 import type { DeliveryState, LogTarget, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
 import type { WillMessage } from "../packet.ts";
+import { SmallMap } from "../small-map.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Replay } from "./replaying.ts";
 import { Outbound } from "./outbound.ts";
@@ -44,15 +45,15 @@ export class Session implements LogSession {
   detachedAtMs: number | undefined;
   will: WillMessage | undefined;
   willDueAtMs: number | undefined;
-  readonly subscriptions = new Map<string, SubscriptionRecord>();
+  readonly subscriptions = new SmallMap<string, SubscriptionRecord>();
+  /** Those that owners of topics have not heard of: they match already, and are not kept. */
+  readonly pendingSubscriptions = new SmallMap<string, SubscriptionRecord>();
   deliveryStateSegment: Segment | undefined;
   /** Since when {@link outbound} holds messages that only memory has. */
   volatileSinceMs: number | undefined;
   /** Retained messages that new subscriptions still wait for. */
   readonly replays: Replay[] = [];
   #subscriptionsBytes = 0;
-  // Most sessions never need these, and there are thousands of sessions.
-  #pendingSubscriptions: Map<string, SubscriptionRecord> | undefined;
   #receivedQos2: Set<number> | undefined;
 
   constructor(parts: SessionParts) {
@@ -60,11 +61,6 @@ export class Session implements LogSession {
     this.sessionNumber = parts.sessionNumber;
     this.#limits = parts.limits;
     this.outbound = new Outbound(this, parts.log, parts.limits, parts.counters, parts.logged);
-  }
-
-  /** Those that owners of topics have not heard of: they match already, and are not kept. */
-  get pendingSubscriptions(): Map<string, SubscriptionRecord> {
-    return (this.#pendingSubscriptions ??= new Map());
   }
 
   /** Packet Identifiers of QoS 2 messages from the client that it has not released. */

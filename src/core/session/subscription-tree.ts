@@ -1,5 +1,6 @@
 import type { Members } from "../peers/message.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
+import { SmallMap } from "../small-map.ts";
 import { parseSharedFilter } from "../topic.ts";
 import { TopicTree } from "../topics/topic-tree.ts";
 import type { Session } from "./session.ts";
@@ -17,7 +18,7 @@ export interface Recipient {
 
 /** All subscriptions to one Topic Filter. */
 interface Subscribed {
-  readonly sessions: Map<Session, SubscriptionRecord>;
+  readonly sessions: SmallMap<Session, SubscriptionRecord>;
   /** By ShareName; absent while there is none. */
   groups: Map<string, SharedGroup> | undefined;
 }
@@ -36,11 +37,7 @@ export class SubscriptionTree {
 
   add(session: Session, subscription: SubscriptionRecord): void {
     const { shareName, topicFilter } = partsOf(subscription.topicFilter);
-    let subscribed = this.#tree.get(topicFilter);
-    if (subscribed === undefined) {
-      subscribed = { sessions: new Map(), groups: undefined };
-      this.#tree.set(topicFilter, subscribed);
-    }
+    const subscribed = this.#tree.getOrSet(topicFilter, noneSubscribed);
     if (shareName === undefined) {
       subscribed.sessions.set(session, subscription);
     } else {
@@ -104,6 +101,10 @@ export class SubscriptionTree {
     const { shareName, topicFilter } = partsOf(sharedFilter);
     return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups?.get(shareName);
   }
+}
+
+function noneSubscribed(): Subscribed {
+  return { sessions: new SmallMap(), groups: undefined };
 }
 
 function partsOf(filter: string): { shareName?: string; topicFilter: string } {

@@ -1,10 +1,12 @@
+import { SmallMap } from "../small-map.ts";
+
 /**
  * A trie over topic levels. Filters are found by Topic Name ({@link matchFilters}) and Topic Names by filter
  * ({@link matchNames}); both cost the levels and branches that match, never the size of the tree.
  */
 interface Node<Value> {
   /** Absent until there is one: most nodes are leaves. */
-  children: Map<string, Node<Value>> | undefined;
+  children: SmallMap<string, Node<Value>> | undefined;
   value: Value | undefined;
 }
 
@@ -30,15 +32,17 @@ export class TopicTree<Value> {
   }
 
   set(topic: string, value: Value): void {
-    let node = this.#root;
-    for (const level of topic.split("/")) {
-      const children = (node.children ??= new Map<string, Node<Value>>());
-      let child = children.get(level);
-      if (child === undefined) children.set(level, (child = newNode()));
-      node = child;
-    }
+    const node = this.#nodeOf(topic);
     if (node.value === undefined) this.#size += 1;
     node.value = value;
+  }
+
+  /** The value of the topic, made if it has none. */
+  getOrSet(topic: string, make: () => Value): Value {
+    const node = this.#nodeOf(topic);
+    if (node.value !== undefined) return node.value;
+    this.#size += 1;
+    return (node.value = make());
   }
 
   /** Removes the topic and the branches that only it needed. */
@@ -89,6 +93,17 @@ export class TopicTree<Value> {
   /** Whether the Topic Filter matches any Topic Name in the tree. */
   hasNames(topicFilter: string): boolean {
     return visitNames(this.#root, topicFilter.split("/"), 0, () => true);
+  }
+
+  #nodeOf(topic: string): Node<Value> {
+    let node = this.#root;
+    for (const level of topic.split("/")) {
+      const children = (node.children ??= new SmallMap<string, Node<Value>>());
+      let child = children.get(level);
+      if (child === undefined) children.set(level, (child = newNode()));
+      node = child;
+    }
+    return node;
   }
 }
 
