@@ -1,4 +1,5 @@
 /** One shard of a simulated namespace: a ShardCore with storage in memory, sockets, a timer and an alarm. */
+import { deserialize, serialize } from "node:v8";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { CloseCode, Effect } from "../../src/core/effect.ts";
 import type { Input } from "../../src/core/input.ts";
@@ -147,7 +148,7 @@ export class SimulatedShard {
     this.#lives += 1;
     const { alarmAtMs } = this;
     const [survivor] = this.#attachments.values();
-    const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
+    const survivingBoot = decodeAttachment(survivor && deserialize(survivor))?.attachment.boot;
     this.handle({
       type: "start",
       seed: this.index + 31 * this.#lives,
@@ -157,7 +158,10 @@ export class SimulatedShard {
   }
 
   #newCore(): ShardCore {
-    const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
+    const read = (connectionId: string) => {
+      const bytes = this.#attachments.get(connectionId);
+      return bytes && decodeAttachment(deserialize(bytes))?.attachment;
+    };
     const attachments = this.#attachments;
     const { fullSockets, quarantined } = this.#world;
     return new ShardCore(this.#config, {
@@ -233,7 +237,7 @@ export class SimulatedShard {
 
   #attach({ connectionId, attachment }: Effect & { type: "attach" }): void {
     if (!this.#peers.has(connectionId)) return;
-    const bytes = encodeAttachment(connectionId, attachment);
+    const bytes = serialize(encodeAttachment(connectionId, attachment));
     if (bytes.length > attachmentBytesMax) throw new Error(`an attachment of ${bytes.length} bytes`);
     this.#attachments.set(connectionId, bytes);
   }
