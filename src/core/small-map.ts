@@ -47,20 +47,19 @@ export class SmallMap<Key, Value> {
     this.#key = this.#value = this.#table = undefined;
   }
 
-  /** In the order of insertion, as a Map's: what is deleted meanwhile does not come. */
+  /** In the order of insertion, as a Map's. */
   [Symbol.iterator](): IterableIterator<[Key, Value]> {
-    return this.#table?.entries() ?? this.#only()[Symbol.iterator]();
+    if (this.#table !== undefined) return this.#table.entries();
+    return (this.#key === undefined ? [] : [[this.#key, this.#value] as [Key, Value]]).values();
   }
 
   keys(): IterableIterator<Key> {
-    return this.#table?.keys() ?? this.#only().map(([key]) => key)[Symbol.iterator]();
+    if (this.#table !== undefined) return this.#table.keys();
+    return (this.#key === undefined ? [] : [this.#key]).values();
   }
 
   values(): IterableIterator<Value> {
-    return this.#table?.values() ?? this.#only().map(([, value]) => value)[Symbol.iterator]();
-  }
-
-  #only(): [Key, Value][] {
-    return this.#key === undefined ? [] : [[this.#key, this.#value as Value]];
+    if (this.#table !== undefined) return this.#table.values();
+    return (this.#key === undefined ? [] : [this.#value as Value]).values();
   }
 }

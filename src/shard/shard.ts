@@ -1,8 +1,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
 import type { Layout } from "../core/placement.ts";
-import { configOf } from "../config.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
+import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
@@ -194,7 +194,7 @@ function reportLayout(foreign: Layout | undefined): void {
 function placeOf({ id }: DurableObjectState, env: Env): { config: Config; index: number } {
   const place = id.name === undefined ? undefined : parseShardName(id.name);
   if (place === undefined) throw new Error("A shard is found by its name only");
-  const config = configOf(env, place.namespace);
+  const config = settingsOf(env, place.namespace);
   if (config === undefined) throw new Error(`There is no namespace ${place.namespace} in the settings`);
   // Also where it lives is a part of what it is.
   if (!isShard(id, config, place.index)) {

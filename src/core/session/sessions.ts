@@ -349,13 +349,14 @@ export class Sessions implements Subscribers {
 
   /** The attachment of a socket that survived is newer than any row. */
   #reattach(connection: Connection, client: AttachedClient): void {
-    const session =
-      this.#byClientId.get(client.clientId) ??
-      this.#add(client.clientId, client.sessionNumber, client.logged);
+    const known = this.#byClientId.get(client.clientId);
+    const session = known ?? this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
     this.#link(session, connection);
     const { log } = this.#parts;
-    if (!isSameState(session.deliveryState(), client.deliveryState)) {
+    if (known === undefined) {
+      session.restoreState(client.deliveryState);
+    } else if (!isSameState(session.deliveryState(), client.deliveryState)) {
       log.reconcile(session, () => session.restoreState(client.deliveryState));
       if (session.isPersistent) log.noteRestored(session);
     }
