@@ -142,17 +142,21 @@ export class Shard extends DurableObject<Env> {
   #socketOf(server: WebSocket): ClientSocket | undefined {
     const known = this.#known.get(server);
     if (known !== undefined) return known;
-    const restored = ClientSocket.restore(server, this.#config.core.limits.maximumPacketSizeBytes);
-    if (restored === undefined) return undefined;
-    const socket = this.#host.wake(restored);
-    this.#known.set(server, socket);
+    const socket = this.#restore(server);
+    if (socket !== undefined) this.#known.set(server, socket);
     return socket;
+  }
+
+  #restore(server: WebSocket): ClientSocket | undefined {
+    const restored = ClientSocket.restore(server, this.#config.core.limits.maximumPacketSizeBytes);
+    return restored && this.#host.wake(restored);
   }
 
   *#sockets(): Iterable<ClientSocket> {
     yield* this.#resident;
     for (const server of this.ctx.getWebSockets()) {
-      const socket = this.#socketOf(server);
+      // Not noted as known: a large WeakMap keeps the garbage collector busy.
+      const socket = this.#known.get(server) ?? this.#restore(server);
       if (socket !== undefined) yield socket;
     }
   }
