@@ -37,7 +37,10 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
     values: ["shard", "core", "codec", "storage", "config", "settings", "shard-address", "subprotocol"],
     types: ["env"],
   },
-  edge: { values: ["edge", "core", "codec", "config", "settings", "shard-address", "subprotocol"], types: ["env"] },
+  edge: {
+    values: ["edge", "core", "codec", "config", "settings", "shard-address", "subprotocol"],
+    types: ["env"],
+  },
   worker: { values: ["edge", "shard"] },
   host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };

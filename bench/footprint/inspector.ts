@@ -13,12 +13,15 @@ interface HeapUsage {
 
 /** A debugger of the isolate that runs the broker, to read its heap. */
 export class Inspector {
-  readonly socket: WebSocket;
-  readonly #waiters = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
+  readonly #socket: WebSocket;
+  readonly #waiters = new Map<
+    number,
+    { resolve: (result: unknown) => void; reject: (error: Error) => void }
+  >();
   #lastId = 0;
 
   private constructor(socket: WebSocket) {
-    this.socket = socket;
+    this.#socket = socket;
     socket.on("message", (data: Buffer) => this.#onAnswer(data));
   }
 
@@ -35,23 +38,23 @@ export class Inspector {
    */
   async liveHeapMb(visit: () => Promise<void>): Promise<number> {
     let isCollected = false;
-    const collected = this.call("HeapProfiler.collectGarbage").then(() => {
+    const collected = this.#call("HeapProfiler.collectGarbage").then(() => {
       isCollected = true;
     });
     while (!isCollected) await Promise.race([collected, visit()]);
-    const usage = (await this.call("Runtime.getHeapUsage")) as HeapUsage;
+    const usage = (await this.#call("Runtime.getHeapUsage")) as HeapUsage;
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = usage;
     return (usedSize + embedderHeapUsedSize + backingStorageSize) / megabyte;
   }
 
   close(): void {
-    this.socket.terminate();
+    this.#socket.terminate();
   }
 
-  call(method: string, params: object = {}): Promise<unknown> {
+  #call(method: string): Promise<unknown> {
     this.#lastId += 1;
     const id = this.#lastId;
-    this.socket.send(JSON.stringify({ id, method, params }));
+    this.#socket.send(JSON.stringify({ id, method }));
     return new Promise((resolve, reject) => this.#waiters.set(id, { resolve, reject }));
   }
 

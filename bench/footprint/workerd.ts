@@ -38,7 +38,11 @@ export interface Host {
 /** A process that is debugged may be slower: only where heaps are measured. */
 export async function startHost({ isInspected }: { isInspected: boolean }): Promise<Host> {
   const directory = mkdtempSync(join(tmpdir(), "duramq-footprint-"));
-  const [port, evictorPort, inspectorPort] = [await findFreePort(), await findFreePort(), await findFreePort()];
+  const [port, evictorPort, inspectorPort] = [
+    await findFreePort(),
+    await findFreePort(),
+    await findFreePort(),
+  ];
   await writeFiles(directory, port, evictorPort);
   const flags = ["--experimental", ...(isInspected ? [`--inspector-addr=127.0.0.1:${inspectorPort}`] : [])];
   const child = spawnChild(workerdPath, ["serve", join(directory, "workerd.capnp"), ...flags]);
@@ -48,7 +52,6 @@ export async function startHost({ isInspected }: { isInspected: boolean }): Prom
   const inspector = isInspected ? await Inspector.connect(inspectorPort, "broker") : undefined;
   return {
     url: `ws://127.0.0.1:${port}/mqtt`,
-    inspector, pid: child.pid,
     evict: () => evict(evictorPort),
     liveHeapMb: () => {
       if (inspector === undefined) throw new Error("This process is not inspected");
