@@ -37,11 +37,8 @@ export class Inspector {
    * `visit` gives the isolate something to do, for it collects between two events only.
    */
   async liveHeapMb(visit: () => Promise<void>): Promise<number> {
-    let isCollected = false;
-    const collected = this.#call("HeapProfiler.collectGarbage").then(() => {
-      isCollected = true;
-    });
-    while (!isCollected) await Promise.race([collected, visit()]);
+    const collected = this.#call("HeapProfiler.collectGarbage").then(() => "collected" as const);
+    while ((await Promise.race([collected, visit()])) !== "collected");
     const usage = (await this.#call("Runtime.getHeapUsage")) as HeapUsage;
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = usage;
     return (usedSize + embedderHeapUsedSize + backingStorageSize) / megabyte;
