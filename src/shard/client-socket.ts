@@ -1,8 +1,7 @@
-import type { Decoded, PacketDecoderOptions } from "../codec/index.ts";
+import type { Decoded } from "../codec/index.ts";
 import { PacketDecoder } from "../codec/index.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
 import type { Fault } from "../core/input.ts";
-import type { ProtocolVersion } from "../core/packet.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { decodeAttachment, encodeAttachment } from "./attachment-codec.ts";
 import type { SocketMode } from "../config.ts";
@@ -25,7 +24,7 @@ export class ClientSocket {
   readonly connectionId: string;
   readonly #socket: WebSocket;
   readonly #mode: SocketMode;
-  readonly #decoderOptions: PacketDecoderOptions;
+  readonly #maximumPacketSizeBytes: number;
   /** Made for the first bytes: of thousands that a wake-up restores, few have something to say. */
   #decoder: PacketDecoder | undefined;
   #attachment: ConnectionAttachment | undefined;
@@ -39,15 +38,11 @@ export class ClientSocket {
     socket: WebSocket,
     mode: SocketMode,
     maximumPacketSizeBytes: number,
-    protocolVersion?: ProtocolVersion,
   ) {
     this.connectionId = connectionId;
     this.#socket = socket;
     this.#mode = mode;
-    this.#decoderOptions = {
-      maximumPacketSizeBytes,
-      ...(protocolVersion !== undefined && { protocolVersion }),
-    };
+    this.#maximumPacketSizeBytes = maximumPacketSizeBytes;
   }
 
   /** The socket of a connection that slept; undefined for one that is being closed. */
@@ -60,7 +55,6 @@ export class ClientSocket {
       socket,
       "hibernating",
       maximumPacketSizeBytes,
-      attachment.client?.protocolVersion,
     );
     restored.#attachment = attachment;
     return restored;
@@ -103,7 +97,7 @@ export class ClientSocket {
 
   decode(data: ArrayBuffer | string): Decoded {
     if (typeof data === "string") return { packets: [], fault: textFrameFault };
-    this.#decoder ??= new PacketDecoder(this.#decoderOptions);
+    this.#decoder ??= this.#newDecoder();
     return this.#decoder.push(new Uint8Array(data));
   }
 
@@ -139,6 +133,14 @@ export class ClientSocket {
     // A closing socket is still listed after a hibernation: it must not be taken for a connection.
     if (this.#mode === "hibernating") this.#socket.serializeAttachment(null);
     this.#socket.close(code, isAscii(reason) ? reason.slice(0, 123) : reason.slice(0, closeReasonLengthMax));
+  }
+
+  #newDecoder(): PacketDecoder {
+    const protocolVersion = this.#attachment?.client?.protocolVersion;
+    return new PacketDecoder({
+      maximumPacketSizeBytes: this.#maximumPacketSizeBytes,
+      ...(protocolVersion !== undefined && { protocolVersion }),
+    });
   }
 
   #join(): Uint8Array {

@@ -23,6 +23,9 @@ export interface ClientSettings {
   readonly authenticationMethod?: string;
 }
 
+/** Of all that may have none. */
+const noTopicAliases = new OutboundTopicAliases(0);
+
 /** One Network Connection. */
 export class Connection {
   readonly connectionId: string;
@@ -38,7 +41,7 @@ export class Connection {
   lastSeenAtMs: number;
   /** An enhanced authentication under way. */
   authentication: Authentication | undefined;
-  outboundTopicAliases = new OutboundTopicAliases(0);
+  outboundTopicAliases = noTopicAliases;
   /** When the alarm last came by although the connection was not silent for too long. */
   lookedAtMs = 0;
   readonly topicAliases = new SmallMap<number, string>();
@@ -157,7 +160,7 @@ export class Connection {
       }),
     };
     this.maximumPacketSizeBytes = client.maximumPacketSizeBytes;
-    this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
+    if (topicAliasMaximum > 0) this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;
     this.#restoredAtMs = client.lastSeenAtMs;
     this.lastSeenAtMs = client.lastSeenAtMs;

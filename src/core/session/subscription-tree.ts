@@ -16,9 +16,8 @@ export interface Recipient {
   readonly sharedFilter?: string;
 }
 
-/** All subscriptions to one Topic Filter. */
-interface Subscribed {
-  readonly sessions: SmallMap<Session, SubscriptionRecord>;
+/** All subscriptions to one Topic Filter: those of sessions alone, and in `groups` those they share. */
+class Subscribed extends SmallMap<Session, SubscriptionRecord> {
   /** By ShareName; absent while there is none. */
   groups: Map<string, SharedGroup> | undefined;
 }
@@ -37,9 +36,9 @@ export class SubscriptionTree {
 
   add(session: Session, subscription: SubscriptionRecord): void {
     const { shareName, topicFilter } = partsOf(subscription.topicFilter);
-    const subscribed = this.#tree.getOrSet(topicFilter, noneSubscribed);
+    const subscribed = this.#tree.getOrSet(topicFilter, () => new Subscribed());
     if (shareName === undefined) {
-      subscribed.sessions.set(session, subscription);
+      subscribed.set(session, subscription);
     } else {
       groupOf(subscribed, shareName, subscription.topicFilter).add(session, subscription);
     }
@@ -50,12 +49,12 @@ export class SubscriptionTree {
     const subscribed = this.#tree.get(topicFilter);
     if (subscribed === undefined) return;
     if (shareName === undefined) {
-      subscribed.sessions.delete(session);
+      subscribed.delete(session);
     } else if (subscribed.groups?.get(shareName)?.remove(session) === "empty") {
       subscribed.groups.delete(shareName);
       if (subscribed.groups.size === 0) subscribed.groups = undefined;
     }
-    if (subscribed.sessions.size === 0 && subscribed.groups === undefined) this.#tree.delete(topicFilter);
+    if (subscribed.size === 0 && subscribed.groups === undefined) this.#tree.delete(topicFilter);
   }
 
   /** Somebody has exactly this filter, shared or not. */
@@ -63,7 +62,7 @@ export class SubscriptionTree {
     const { shareName, topicFilter } = partsOf(filter);
     const subscribed = this.#tree.get(topicFilter);
     if (shareName !== undefined) return subscribed?.groups?.has(shareName) === true;
-    return subscribed !== undefined && subscribed.sessions.size > 0;
+    return subscribed !== undefined && subscribed.size > 0;
   }
 
   /** The session has got or lost its connection: Shared Subscriptions prefer those that have one. */
@@ -80,14 +79,14 @@ export class SubscriptionTree {
     const bySession = new Map<Session, Recipient>();
     const matchingGroups: SharedGroup[] = [];
     let isSubscribed = false;
-    this.#tree.matchFilters(topicName, ({ sessions, groups }) => {
-      for (const [session, subscription] of sessions) {
+    this.#tree.matchFilters(topicName, (subscribed) => {
+      for (const [session, subscription] of subscribed) {
         isSubscribed = true;
         // [MQTT-3.8.3-3] No Local: not back to the client that published it.
         if (subscription.noLocal && session.clientId === publisherClientId) continue;
         merge(bySession, session, subscription);
       }
-      if (groups !== undefined) matchingGroups.push(...groups.values());
+      if (subscribed.groups !== undefined) matchingGroups.push(...subscribed.groups.values());
     });
     return { recipients: [...bySession.values()], groups: matchingGroups, isSubscribed };
   }
@@ -101,10 +100,6 @@ export class SubscriptionTree {
     const { shareName, topicFilter } = partsOf(sharedFilter);
     return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups?.get(shareName);
   }
-}
-
-function noneSubscribed(): Subscribed {
-  return { sessions: new SmallMap(), groups: undefined };
 }
 
 function partsOf(filter: string): { shareName?: string; topicFilter: string } {
