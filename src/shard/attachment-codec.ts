@@ -99,23 +99,24 @@ function toClientTuple(client: AttachedClient): ClientTuple {
   ];
 }
 
+/** By positions: an array pattern would make an iterator, and there may be thousands to read. */
 function fromClientTuple(tuple: ClientTuple): AttachedClient {
-  const [protocolVersion, clientId, incarnation, keepAliveSec, lastSeenAtMs, receiveMaximum] = tuple;
-  const [, , , , , , maximumPacketSizeBytes, flags, topicAliases, sessionNumber, state] = tuple;
-  const [subscriptions, topicAliasMaximum, authenticationMethod] = [tuple[11], tuple[12], tuple[13]];
+  const maximumPacketSizeBytes = tuple[6];
+  const subscriptions = tuple[11];
+  const authenticationMethod = tuple[13];
   return {
-    protocolVersion,
-    clientId,
-    incarnation,
-    keepAliveSec,
-    lastSeenAtMs,
-    receiveMaximum,
-    problemInformation: (flags & problemInformationFlag) !== 0,
-    topicAliases,
-    topicAliasMaximum,
-    sessionNumber,
-    deliveryState: fromDeliveryStateTuple(state),
-    logged: (flags & loggedFlag) !== 0,
+    protocolVersion: tuple[0],
+    clientId: tuple[1],
+    incarnation: tuple[2],
+    keepAliveSec: tuple[3],
+    lastSeenAtMs: tuple[4],
+    receiveMaximum: tuple[5],
+    problemInformation: (tuple[7] & problemInformationFlag) !== 0,
+    topicAliases: tuple[8],
+    topicAliasMaximum: tuple[12],
+    sessionNumber: tuple[9],
+    deliveryState: fromDeliveryStateTuple(tuple[10]),
+    logged: (tuple[7] & loggedFlag) !== 0,
     ...(isSet(maximumPacketSizeBytes) && { maximumPacketSizeBytes }),
     ...(isSet(authenticationMethod) && { authenticationMethod }),
     ...(isSet(subscriptions) && { subscriptions: subscriptions.map(fromSubscriptionTuple) }),

@@ -33,12 +33,7 @@ export class ClientSocket {
   #unsentBytes = 0;
   #sentBytes = 0;
 
-  constructor(
-    connectionId: string,
-    socket: WebSocket,
-    mode: SocketMode,
-    maximumPacketSizeBytes: number,
-  ) {
+  constructor(connectionId: string, socket: WebSocket, mode: SocketMode, maximumPacketSizeBytes: number) {
     this.connectionId = connectionId;
     this.#socket = socket;
     this.#mode = mode;
@@ -50,12 +45,7 @@ export class ClientSocket {
     const found = decodeAttachment(socket.deserializeAttachment());
     if (found === undefined) return undefined;
     const { connectionId, attachment } = found;
-    const restored = new ClientSocket(
-      connectionId,
-      socket,
-      "hibernating",
-      maximumPacketSizeBytes,
-    );
+    const restored = new ClientSocket(connectionId, socket, "hibernating", maximumPacketSizeBytes);
     restored.#attachment = attachment;
     return restored;
   }

@@ -54,6 +54,7 @@ export class Session implements LogSession {
   /** Retained messages that new subscriptions still wait for. */
   readonly replays: Replay[] = [];
   #subscriptionsBytes = 0;
+  #serverFilterCount = 0;
   #receivedQos2: Set<number> | undefined;
 
   constructor(parts: SessionParts) {
@@ -83,8 +84,7 @@ export class Session implements LogSession {
   }
 
   get watchesServerTopics(): boolean {
-    for (const topicFilter of this.subscriptions.keys()) if (isServerFilter(topicFilter)) return true;
-    return false;
+    return this.#serverFilterCount > 0;
   }
 
   get expiresAtMs(): number | undefined {
@@ -112,15 +112,20 @@ export class Session implements LogSession {
   /** True when the session had no subscription with that Topic Filter. */
   subscribe(subscription: SubscriptionRecord): boolean {
     const isNew = !this.subscriptions.has(subscription.topicFilter);
-    if (isNew) this.#subscriptionsBytes += subscription.topicFilter.length * 3 + subscriptionBytes;
+    if (isNew) this.#count(subscription.topicFilter, 1);
     this.subscriptions.set(subscription.topicFilter, subscription);
     return isNew;
   }
 
   unsubscribe(topicFilter: string): boolean {
     const existed = this.subscriptions.delete(topicFilter);
-    if (existed) this.#subscriptionsBytes -= topicFilter.length * 3 + subscriptionBytes;
+    if (existed) this.#count(topicFilter, -1);
     return existed;
+  }
+
+  #count(topicFilter: string, change: 1 | -1): void {
+    this.#subscriptionsBytes += change * (topicFilter.length * 3 + subscriptionBytes);
+    if (isServerFilter(topicFilter)) this.#serverFilterCount += change;
   }
 
   deliveryState(): DeliveryState {

@@ -2,7 +2,7 @@ import type { Members } from "../peers/message.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
 import { SmallMap } from "../small-map.ts";
 import { parseSharedFilter } from "../topic.ts";
-import { TopicTree } from "../topics/topic-tree.ts";
+import { TopicFilters } from "../topics/topic-filters.ts";
 import type { Session } from "./session.ts";
 import { SharedGroup } from "./shared-group.ts";
 
@@ -32,11 +32,11 @@ export interface Matches {
 
 /** The subscriptions of all sessions of the shard, found by Topic Name. */
 export class SubscriptionTree {
-  readonly #tree = new TopicTree<Subscribed>();
+  readonly #tree = new TopicFilters<Subscribed>();
 
   add(session: Session, subscription: SubscriptionRecord): void {
     const { shareName, topicFilter } = partsOf(subscription.topicFilter);
-    const subscribed = this.#tree.getOrSet(topicFilter, () => new Subscribed());
+    const subscribed = this.#tree.getOrMake(topicFilter, newSubscribed);
     if (shareName === undefined) {
       subscribed.set(session, subscription);
     } else {
@@ -79,7 +79,7 @@ export class SubscriptionTree {
     const bySession = new Map<Session, Recipient>();
     const matchingGroups: SharedGroup[] = [];
     let isSubscribed = false;
-    this.#tree.matchFilters(topicName, (subscribed) => {
+    this.#tree.match(topicName, (subscribed) => {
       for (const [session, subscription] of subscribed) {
         isSubscribed = true;
         // [MQTT-3.8.3-3] No Local: not back to the client that published it.
@@ -100,6 +100,10 @@ export class SubscriptionTree {
     const { shareName, topicFilter } = partsOf(sharedFilter);
     return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups?.get(shareName);
   }
+}
+
+function newSubscribed(): Subscribed {
+  return new Subscribed();
 }
 
 function partsOf(filter: string): { shareName?: string; topicFilter: string } {
