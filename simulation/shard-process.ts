@@ -1,6 +1,7 @@
 /** One shard: the core, and a host that treats it as the platform does, with its storage, sockets, timer and alarm. */
 import { StorageRoom } from "../src/core/storage-room.ts";
 import { encodePacket, PacketDecoder, PublishEncoder } from "../src/codec/index.ts";
+import { deserialize, serialize } from "node:v8";
 import type { CoreConfig } from "../src/core/config.ts";
 import { CostMeter } from "../src/core/cost/cost-meter.ts";
 import type { Effect } from "../src/core/effect.ts";
@@ -285,7 +286,7 @@ export class ShardProcess {
     this.startedAtMs.push(scheduler.nowMs);
     const { alarmAtMs } = this.disk;
     const [survivor] = this.#attachments.values();
-    const survivingBoot = decodeAttachment(survivor)?.attachment.boot;
+    const survivingBoot = decodeAttachment(survivor && deserialize(survivor))?.attachment.boot;
     const input: Input = {
       type: "start",
       seed: random.between(0, 2 ** 32 - 1),
@@ -296,7 +297,10 @@ export class ShardProcess {
   }
 
   #newCore(): ShardCore {
-    const read = (connectionId: string) => decodeAttachment(this.#attachments.get(connectionId))?.attachment;
+    const read = (connectionId: string) => {
+      const bytes = this.#attachments.get(connectionId);
+      return bytes && decodeAttachment(deserialize(bytes))?.attachment;
+    };
     const { links } = this;
     this.#storage = new FlakyStorage(this.disk.storage);
     return new ShardCore(this.#parts.config, {
@@ -413,7 +417,7 @@ export class ShardProcess {
 
   #attach({ connectionId, attachment }: Effect & { type: "attach" }): void {
     if (!this.links.has(connectionId)) return;
-    const bytes = encodeAttachment(connectionId, attachment);
+    const bytes = serialize(encodeAttachment(connectionId, attachment));
     if (bytes.length > attachmentBytesMax) throw new Error(`an attachment of ${bytes.length} bytes`);
     this.#attachments.set(connectionId, bytes);
   }

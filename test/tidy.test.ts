@@ -30,13 +30,17 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   version: { values: [] },
   subprotocol: { values: [] },
   config: { values: ["version", "core", "codec"] },
+  settings: { values: ["config"] },
   env: { values: [], types: ["shard"] },
   "shard-address": { values: [], types: ["config", "env"] },
   shard: {
-    values: ["shard", "core", "codec", "storage", "config", "shard-address", "subprotocol"],
+    values: ["shard", "core", "codec", "storage", "config", "settings", "shard-address", "subprotocol"],
     types: ["env"],
   },
-  edge: { values: ["edge", "core", "codec", "config", "shard-address", "subprotocol"], types: ["env"] },
+  edge: {
+    values: ["edge", "core", "codec", "config", "settings", "shard-address", "subprotocol"],
+    types: ["env"],
+  },
   worker: { values: ["edge", "shard"] },
   host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };

@@ -4,6 +4,7 @@ import {
   connectFrame,
   DISCONNECT_FRAME,
   PacketType,
+  PINGREQ_FRAME,
   publishFrame,
   subscribeFrame,
   type PublishTemplate,
@@ -55,9 +56,15 @@ export class LeanClient {
     await this.#arrival(PacketType.Connack);
   }
 
-  async subscribe(topicFilter: string, qos: QoS): Promise<void> {
-    this.#webSocket.send(subscribeFrame(topicFilter, qos));
+  /** Makes one subscription, or several with one packet. */
+  async subscribe(topicFilters: string | readonly string[], qos: QoS): Promise<void> {
+    this.#webSocket.send(subscribeFrame([topicFilters].flat(), qos));
     await this.#arrival(PacketType.Suback);
+  }
+
+  async ping(): Promise<void> {
+    this.#webSocket.send(PINGREQ_FRAME);
+    await this.#arrival(PacketType.Pingresp);
   }
 
   publish(template: PublishTemplate): void {

@@ -8,6 +8,7 @@ export const PacketType = {
   Pubrel: 6,
   Pubcomp: 7,
   Suback: 9,
+  Pingresp: 13,
 } as const;
 
 export type QoS = 0 | 1 | 2;
@@ -64,8 +65,9 @@ export function connectFrame(clientId: string, cleanSession: boolean): Buffer {
   return frame(packet(0x10, header, text(clientId)));
 }
 
-export function subscribeFrame(topicFilter: string, qos: QoS): Buffer {
-  return frame(packet(0x82, uint16(1), text(topicFilter), Buffer.from([qos])));
+export function subscribeFrame(topicFilters: readonly string[], qos: QoS): Buffer {
+  const subscriptions = topicFilters.flatMap((topicFilter) => [text(topicFilter), Buffer.from([qos])]);
+  return frame(packet(0x82, uint16(1), ...subscriptions));
 }
 
 /** A PUBLISH whose Packet Identifier, if it has one, is patched before each use. */
@@ -106,6 +108,7 @@ export function ackFrame(type: number, packetId: number): Buffer {
   return bytes;
 }
 
+export const PINGREQ_FRAME = frame(Buffer.from([0xc0, 0]));
 export const DISCONNECT_FRAME = frame(Buffer.from([0xe0, 0]));
 /** Close, code 1000. */
 export const CLOSE_FRAME = Buffer.from([0x88, MASKED | 2, 0, 0, 0, 0, 0x03, 0xe8]);

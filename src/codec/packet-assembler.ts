@@ -3,9 +3,12 @@
 /** Room for the fixed header of most packets and for the whole of the small ones. */
 const INITIAL_CAPACITY_BYTES = 64;
 
+/** Of all that collect nothing: most connections, most of the time. */
+const NO_BYTES = new Uint8Array(0);
+
 /** A buffer that grows with what arrives, not with what the packet announces: doubling, so in linear time. */
 export class PacketAssembler {
-  #bytes = new Uint8Array(0);
+  #bytes = NO_BYTES;
   #sizeBytes = 0;
 
   /** How many bytes are collected; 0 at a packet boundary. */
@@ -27,7 +30,7 @@ export class PacketAssembler {
 
   /** Drops everything, the memory included. */
   clear(): void {
-    this.#bytes = new Uint8Array(0);
+    this.#bytes = NO_BYTES;
     this.#sizeBytes = 0;
   }
 

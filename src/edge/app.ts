@@ -2,7 +2,7 @@ import { type Context, Hono } from "hono";
 import { ConfigError, defaultNamespace } from "../config.ts";
 import type { Env } from "../env.ts";
 import { problem } from "./problem.ts";
-import { settingsOf } from "./settings.ts";
+import { settingsOf } from "../settings.ts";
 import { handleUpgrade } from "./upgrade.ts";
 
 type EdgeContext = Context<{ Bindings: Env }>;

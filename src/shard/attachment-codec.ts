@@ -1,5 +1,7 @@
-/** What a socket carries through hibernation, as bytes: positions instead of names, for 16 KiB is the limit. */
-import { decode, encode } from "@msgpack/msgpack";
+/**
+ * What a socket carries through hibernation: positions instead of names, for 16 KiB is the limit. The runtime turns it
+ * into bytes and back, many times faster than JavaScript could: a wake-up may read thousands.
+ */
 import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
@@ -14,7 +16,7 @@ import {
 } from "../storage/record-codec.ts";
 
 /** Attachments of another format are of another release, whose sockets did not survive the deploy. */
-const format = 1;
+const format = 2;
 
 type Optional<Value> = Value | null | undefined;
 
@@ -37,7 +39,8 @@ type ClientTuple = [
 
 type CostShareTuple = [run: number, sinceSec: number, ...counts: CostCountsTuple];
 
-type AttachmentTuple = [
+/** A value that structured clone takes. */
+export type AttachmentTuple = [
   format: number,
   connectionId: string,
   boot: number,
@@ -45,7 +48,7 @@ type AttachmentTuple = [
   randomClientId: string,
   clientIdHint: Optional<string>,
   client: Optional<ClientTuple>,
-  cost?: CostShareTuple,
+  cost?: CostShareTuple | undefined,
 ];
 
 const problemInformationFlag = 1;
@@ -56,9 +59,9 @@ export function encodeAttachment(
   connectionId: string,
   attachment: ConnectionAttachment,
   cost?: CostShare,
-): Uint8Array {
+): AttachmentTuple {
   const { boot, openedAtMs, randomClientId, clientIdHint, client } = attachment;
-  const tuple: AttachmentTuple = [
+  return [
     format,
     connectionId,
     boot,
@@ -66,10 +69,8 @@ export function encodeAttachment(
     randomClientId,
     clientIdHint,
     client === undefined ? undefined : toClientTuple(client),
+    cost === undefined ? undefined : [cost.run, cost.sinceSec, ...toCostCountsTuple(cost.counts)],
   ];
-  if (cost !== undefined) tuple.push([cost.run, cost.sinceSec, ...toCostCountsTuple(cost.counts)]);
-  // A copy: what is attached is stored with its whole buffer, and the encoder's is larger.
-  return encode(tuple).slice();
 }
 
 export interface DecodedAttachment {
@@ -79,11 +80,10 @@ export interface DecodedAttachment {
 }
 
 /** Undefined for what {@link encodeAttachment} did not make. */
-export function decodeAttachment(bytes: unknown): DecodedAttachment | undefined {
-  if (!(bytes instanceof Uint8Array)) return undefined;
-  const tuple = decode(bytes) as AttachmentTuple;
-  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, cost] = tuple;
-  if (found !== format) return undefined;
+export function decodeAttachment(tuple: unknown): DecodedAttachment | undefined {
+  if (!Array.isArray(tuple) || tuple[0] !== format) return undefined;
+  const [, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, cost] =
+    tuple as AttachmentTuple;
   return {
     connectionId,
     attachment: {
@@ -121,23 +121,24 @@ function toClientTuple(client: AttachedClient): ClientTuple {
   ];
 }
 
+/** By positions: an array pattern would make an iterator, and there may be thousands to read. */
 function fromClientTuple(tuple: ClientTuple): AttachedClient {
-  const [protocolVersion, clientId, incarnation, keepAliveSec, lastSeenAtMs, receiveMaximum] = tuple;
-  const [, , , , , , maximumPacketSizeBytes, flags, topicAliases, sessionNumber, state] = tuple;
-  const [subscriptions, topicAliasMaximum, authenticationMethod] = [tuple[11], tuple[12], tuple[13]];
+  const maximumPacketSizeBytes = tuple[6];
+  const subscriptions = tuple[11];
+  const authenticationMethod = tuple[13];
   return {
-    protocolVersion,
-    clientId,
-    incarnation,
-    keepAliveSec,
-    lastSeenAtMs,
-    receiveMaximum,
-    problemInformation: (flags & problemInformationFlag) !== 0,
-    topicAliases,
-    topicAliasMaximum,
-    sessionNumber,
-    deliveryState: fromDeliveryStateTuple(state),
-    logged: (flags & loggedFlag) !== 0,
+    protocolVersion: tuple[0],
+    clientId: tuple[1],
+    incarnation: tuple[2],
+    keepAliveSec: tuple[3],
+    lastSeenAtMs: tuple[4],
+    receiveMaximum: tuple[5],
+    problemInformation: (tuple[7] & problemInformationFlag) !== 0,
+    topicAliases: tuple[8],
+    topicAliasMaximum: tuple[12],
+    sessionNumber: tuple[9],
+    deliveryState: fromDeliveryStateTuple(tuple[10]),
+    logged: (tuple[7] & loggedFlag) !== 0,
     ...(isSet(maximumPacketSizeBytes) && { maximumPacketSizeBytes }),
     ...(isSet(authenticationMethod) && { authenticationMethod }),
     ...(isSet(subscriptions) && { subscriptions: subscriptions.map(fromSubscriptionTuple) }),

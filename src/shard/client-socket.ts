@@ -3,7 +3,6 @@ import { PacketDecoder } from "../codec/index.ts";
 import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
 import type { Fault } from "../core/input.ts";
-import type { ProtocolVersion } from "../core/packet.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { decodeAttachment, encodeAttachment } from "./attachment-codec.ts";
 import type { SocketMode } from "../config.ts";
@@ -24,9 +23,11 @@ const textFrameFault: Fault = {
 /** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
 export class ClientSocket {
   readonly connectionId: string;
-  readonly decoder: PacketDecoder;
   readonly #socket: WebSocket;
   readonly #mode: SocketMode;
+  readonly #maximumPacketSizeBytes: number;
+  /** Made for the first bytes: of thousands that a wake-up restores, few have something to say. */
+  #decoder: PacketDecoder | undefined;
   #attachment: ConnectionAttachment | undefined;
   #restoredCost: CostShare | undefined;
   #outgoing: Uint8Array[] = [];
@@ -34,20 +35,11 @@ export class ClientSocket {
   #unsentBytes = 0;
   #sentBytes = 0;
 
-  constructor(
-    connectionId: string,
-    socket: WebSocket,
-    mode: SocketMode,
-    maximumPacketSizeBytes: number,
-    protocolVersion?: ProtocolVersion,
-  ) {
+  constructor(connectionId: string, socket: WebSocket, mode: SocketMode, maximumPacketSizeBytes: number) {
     this.connectionId = connectionId;
     this.#socket = socket;
     this.#mode = mode;
-    this.decoder = new PacketDecoder({
-      maximumPacketSizeBytes,
-      ...(protocolVersion !== undefined && { protocolVersion }),
-    });
+    this.#maximumPacketSizeBytes = maximumPacketSizeBytes;
   }
 
   /** The socket of a connection that slept; undefined for one that is being closed. */
@@ -55,13 +47,7 @@ export class ClientSocket {
     const found = decodeAttachment(socket.deserializeAttachment());
     if (found === undefined) return undefined;
     const { connectionId, attachment, cost } = found;
-    const restored = new ClientSocket(
-      connectionId,
-      socket,
-      "hibernating",
-      maximumPacketSizeBytes,
-      attachment.client?.protocolVersion,
-    );
+    const restored = new ClientSocket(connectionId, socket, "hibernating", maximumPacketSizeBytes);
     restored.#attachment = attachment;
     restored.#restoredCost = cost;
     return restored;
@@ -75,6 +61,11 @@ export class ClientSocket {
   /** Its share of what the shard has counted, as it was when the socket woke. */
   get restoredCost(): CostShare | undefined {
     return this.#restoredCost;
+  }
+
+  /** Part of a packet has arrived and its other bytes are awaited. */
+  get isInsidePacket(): boolean {
+    return this.#decoder?.isInsidePacket ?? false;
   }
 
   get hasOutgoing(): boolean {
@@ -104,7 +95,8 @@ export class ClientSocket {
 
   decode(data: ArrayBuffer | string): Decoded {
     if (typeof data === "string") return { packets: [], fault: textFrameFault };
-    return this.decoder.push(new Uint8Array(data));
+    this.#decoder ??= this.#newDecoder();
+    return this.#decoder.push(new Uint8Array(data));
   }
 
   attach(attachment: ConnectionAttachment, cost: CostShare): void {
@@ -139,6 +131,14 @@ export class ClientSocket {
     // A closing socket is still listed after a hibernation: it must not be taken for a connection.
     if (this.#mode === "hibernating") this.#socket.serializeAttachment(null);
     this.#socket.close(code, isAscii(reason) ? reason.slice(0, 123) : reason.slice(0, closeReasonLengthMax));
+  }
+
+  #newDecoder(): PacketDecoder {
+    const protocolVersion = this.#attachment?.client?.protocolVersion;
+    return new PacketDecoder({
+      maximumPacketSizeBytes: this.#maximumPacketSizeBytes,
+      ...(protocolVersion !== undefined && { protocolVersion }),
+    });
   }
 
   #join(): Uint8Array {

@@ -91,7 +91,7 @@ export class ShardHost {
       type: "receive",
       connectionId: socket.connectionId,
       packets,
-      unfinished: socket.decoder.isInsidePacket,
+      unfinished: socket.isInsidePacket,
       ...(fault !== undefined && { fault }),
     });
   }
@@ -187,18 +187,17 @@ export class ShardHost {
     };
   }
 
-  /** The connections of all sockets that may have one, each woken when it is come to. */
+  /** The connections of all sockets that may have one: of those that are known, then of others, woken when come to. */
   *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
-    const seen = new Set<ClientSocket>();
+    // Also those whose close is being handled, which are not among the platform's any more.
+    const known = new Set(this.#sockets.values());
+    for (const { connectionId, attachment } of known) {
+      if (attachment !== undefined) yield [connectionId, attachment];
+    }
     for (const found of this.#platform.sockets()) {
       const socket = this.wake(found);
-      seen.add(socket);
-      if (socket.attachment !== undefined) yield [socket.connectionId, socket.attachment];
-    }
-    // A socket whose close woke the object is not among the platform's any more.
-    for (const socket of this.#sockets.values()) {
-      if (socket.attachment !== undefined && !seen.has(socket))
-        yield [socket.connectionId, socket.attachment];
+      if (known.has(socket) || socket.attachment === undefined) continue;
+      yield [socket.connectionId, socket.attachment];
     }
   }
 

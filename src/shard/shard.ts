@@ -2,8 +2,8 @@ import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
-import { configOf } from "../config.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
+import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
@@ -16,7 +16,10 @@ import { ShardHost } from "./shard-host.ts";
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
   readonly #config: Config;
+  /** Started by the first event: see {@link #awake}. */
   readonly #host: ShardHost;
+  #isStarted = false;
+  #armedAlarmAtMs: number | undefined;
   readonly #links: PeerLinks;
   /** Resident sockets, which the runtime does not list. */
   readonly #resident = new Set<ClientSocket>();
@@ -48,9 +51,7 @@ export class Shard extends DurableObject<Env> {
     });
     // Which alarm is armed can only be asked asynchronously: once, before the first event.
     void state.blockConcurrencyWhile(async () => {
-      const armedAlarmAtMs = await state.storage.getAlarm();
-      this.#host.start(armedAlarmAtMs ?? undefined);
-      reportLayout(this.#host.foreignLayout);
+      this.#armedAlarmAtMs = (await state.storage.getAlarm()) ?? undefined;
     });
   }
 
@@ -61,6 +62,7 @@ export class Shard extends DurableObject<Env> {
 
   /** Accepts a WebSocket; the Worker has checked the request. */
   override fetch(request: Request): Response {
+    const host = this.#awake();
     const { 0: client, 1: server } = new WebSocketPair();
     const socket = new ClientSocket(
       crypto.randomUUID(),
@@ -72,7 +74,7 @@ export class Shard extends DurableObject<Env> {
     server.binaryType = "arraybuffer";
     if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
     else this.#acceptResident(server, socket);
-    this.#host.open(
+    host.open(
       socket,
       new URL(request.url).searchParams.get("clientId") ?? undefined,
       request.headers.get(assignedClientIdHeader) ?? undefined,
@@ -87,7 +89,7 @@ export class Shard extends DurableObject<Env> {
 
   override webSocketMessage(server: WebSocket, data: ArrayBuffer | string): void {
     const socket = this.#socketOf(server);
-    if (socket !== undefined) this.#host.receive(socket, data);
+    if (socket !== undefined) this.#awake().receive(socket, data);
   }
 
   override webSocketClose(server: WebSocket, code: number, reason: string): void {
@@ -102,38 +104,43 @@ export class Shard extends DurableObject<Env> {
   }
 
   override alarm(): void {
-    this.#host.alarm();
+    this.#awake().alarm();
   }
 
   /** Sends every client away before the host shuts down; sessions and Wills stay for the next start. */
   drain(): void {
-    this.#host.noteBilledCall();
-    this.#host.drain();
+    const host = this.#awake();
+    host.noteBilledCall();
+    host.drain();
   }
 
   /** After a stop that nobody was told of: looks after the clients that it cut off, without waiting for an event. */
   wake(): void {
-    this.#host.noteBilledCall();
-    this.#host.lookAfter();
+    const host = this.#awake();
+    host.noteBilledCall();
+    host.lookAfter();
   }
 
   /** What this shard has cost since counting began, this call included. Wakes the object, and reads what it forgot. */
   cost(): CostFigures {
-    this.#host.noteBilledCall();
-    return this.#host.cost();
+    const host = this.#awake();
+    host.noteBilledCall();
+    return host.cost();
   }
 
   /** A call of another shard of the namespace. */
   peer(bytes: Uint8Array): Promise<Uint8Array> {
-    this.#host.noteBilledCall();
-    return this.#host.called(bytes);
+    const host = this.#awake();
+    host.noteBilledCall();
+    return host.called(bytes);
   }
 
   /** For another shard that calls often. */
   openSession(): PeerSession {
-    this.#host.noteBilledCall();
+    const host = this.#awake();
+    host.noteBilledCall();
     const session = new PeerSession(
-      (bytes) => this.#host.called(bytes),
+      (bytes) => host.called(bytes),
       () => this.#endSession(session),
     );
     this.#sessions.add(session);
@@ -145,27 +152,43 @@ export class Shard extends DurableObject<Env> {
     this.#host.noteReleased();
   }
 
+  /**
+   * The host, ready for an event. A socket that wakes the object is restored before: it tells which life this goes on
+   * with, and the others, of which there may be thousands, need not be listed for it.
+   */
+  #awake(): ShardHost {
+    if (this.#isStarted) return this.#host;
+    this.#isStarted = true;
+    this.#host.start(this.#armedAlarmAtMs);
+    reportLayout(this.#host.foreignLayout);
+    return this.#host;
+  }
+
   #forget(server: WebSocket): void {
     const socket = this.#socketOf(server);
     if (socket === undefined) return;
-    this.#host.closed(socket);
+    this.#awake().closed(socket);
     this.#resident.delete(socket);
   }
 
   #socketOf(server: WebSocket): ClientSocket | undefined {
     const known = this.#known.get(server);
     if (known !== undefined) return known;
-    const restored = ClientSocket.restore(server, this.#config.core.limits.maximumPacketSizeBytes);
-    if (restored === undefined) return undefined;
-    const socket = this.#host.wake(restored);
-    this.#known.set(server, socket);
+    const socket = this.#restore(server);
+    if (socket !== undefined) this.#known.set(server, socket);
     return socket;
+  }
+
+  #restore(server: WebSocket): ClientSocket | undefined {
+    const restored = ClientSocket.restore(server, this.#config.core.limits.maximumPacketSizeBytes);
+    return restored && this.#host.wake(restored);
   }
 
   *#sockets(): Iterable<ClientSocket> {
     yield* this.#resident;
     for (const server of this.ctx.getWebSockets()) {
-      const socket = this.#socketOf(server);
+      // Not noted as known: a large WeakMap keeps the garbage collector busy.
+      const socket = this.#known.get(server) ?? this.#restore(server);
       if (socket !== undefined) yield socket;
     }
   }
@@ -207,7 +230,7 @@ function reportLayout(foreign: Layout | undefined): void {
 function placeOf({ id }: DurableObjectState, env: Env): { config: Config; index: number } {
   const place = id.name === undefined ? undefined : parseShardName(id.name);
   if (place === undefined) throw new Error("A shard is found by its name only");
-  const config = configOf(env, place.namespace);
+  const config = settingsOf(env, place.namespace);
   if (config === undefined) throw new Error(`There is no namespace ${place.namespace} in the settings`);
   // Also where it lives is a part of what it is.
   if (!isShard(id, config, place.index)) {

@@ -2,7 +2,7 @@
  * Rows as MessagePack arrays: positions instead of names, for what is stored is paid by the byte and read on every
  * wake-up. Every record begins with its format number.
  */
-import { decode, encode } from "@msgpack/msgpack";
+import { Decoder, encode } from "@msgpack/msgpack";
 import type { CostRecord } from "../core/cost/cost-meter.ts";
 import type { CostCounts } from "../core/cost/counts.ts";
 import { costNames, countsOf } from "../core/cost/counts.ts";
@@ -22,6 +22,9 @@ import type {
 } from "../core/storage-port.ts";
 
 const format = 1;
+
+/** One for all: each has tables of its own, which cost more than most records. */
+const decoder = new Decoder();
 
 type Optional<Value> = Value | null | undefined;
 
@@ -229,7 +232,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
 }
 
 function decodeRecord<Tuple extends unknown[]>(bytes: Uint8Array): Tuple {
-  const [found, ...rest] = decode(bytes) as [number, ...Tuple];
+  const [found, ...rest] = decoder.decode(bytes) as [number, ...Tuple];
   if (found !== format) throw new Error(`Stored record has format ${found}; this version reads ${format}`);
   return rest as unknown as Tuple;
 }

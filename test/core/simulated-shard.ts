@@ -1,5 +1,6 @@
 /** One shard of a simulated namespace: a ShardCore with storage in memory, sockets, a timer and an alarm. */
 import { StorageRoom } from "../../src/core/storage-room.ts";
+import { deserialize, serialize } from "node:v8";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { RowCounts } from "../../src/core/cost/cost-meter.ts";
 import { CostMeter } from "../../src/core/cost/cost-meter.ts";
@@ -300,14 +301,15 @@ export class SimulatedShard {
 
   /** Reading its attachment wakes the socket. */
   #read(connectionId: string): ConnectionAttachment | undefined {
-    const found = decodeAttachment(this.#attachments.get(connectionId));
+    const bytes = this.#attachments.get(connectionId);
+    const found = decodeAttachment(bytes && deserialize(bytes));
     this.cost.noteWoken(connectionId, found?.cost);
     return found?.attachment;
   }
 
   #attach({ connectionId, attachment }: Omit<Effect & { type: "attach" }, "type">): void {
     if (!this.#peers.has(connectionId)) return;
-    const bytes = encodeAttachment(connectionId, attachment, this.cost.shareOf(connectionId));
+    const bytes = serialize(encodeAttachment(connectionId, attachment, this.cost.shareOf(connectionId)));
     if (bytes.length > attachmentBytesMax) throw new Error(`an attachment of ${bytes.length} bytes`);
     this.#attachments.set(connectionId, bytes);
   }

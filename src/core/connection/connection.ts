@@ -7,6 +7,7 @@ import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
+import { SmallMap } from "../small-map.ts";
 
 /** What CONNECT settled for the rest of the Network Connection. */
 export interface ClientSettings {
@@ -21,6 +22,9 @@ export interface ClientSettings {
   /** By which the client authenticated, and may again. */
   readonly authenticationMethod?: string;
 }
+
+/** Of all that may have none. */
+const noTopicAliases = new OutboundTopicAliases(0);
 
 /** One Network Connection. */
 export class Connection {
@@ -37,10 +41,10 @@ export class Connection {
   lastSeenAtMs: number;
   /** An enhanced authentication under way. */
   authentication: Authentication | undefined;
-  outboundTopicAliases = new OutboundTopicAliases(0);
+  outboundTopicAliases = noTopicAliases;
   /** When the alarm last came by although the connection was not silent for too long. */
   lookedAtMs = 0;
-  readonly topicAliases = new Map<number, string>();
+  readonly topicAliases = new SmallMap<number, string>();
   /** When the packet began whose bytes are not complete. */
   unfinishedSinceMs: number | undefined;
   /** PUBACKs and PUBRECs that wait for a commit; later ones queue up behind them. */
@@ -119,7 +123,8 @@ export class Connection {
     return {
       boot: this.#boot,
       openedAtMs: this.openedAtMs,
-      randomClientId: this.randomClientId,
+      // Of no use after CONNECT.
+      randomClientId: client === undefined ? this.randomClientId : "",
       ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
       ...(client !== undefined && { client }),
     };
@@ -155,7 +160,7 @@ export class Connection {
       }),
     };
     this.maximumPacketSizeBytes = client.maximumPacketSizeBytes;
-    this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
+    if (topicAliasMaximum > 0) this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;
     this.#restoredAtMs = client.lastSeenAtMs;
     this.lastSeenAtMs = client.lastSeenAtMs;

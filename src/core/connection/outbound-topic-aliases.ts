@@ -1,3 +1,5 @@
+import { SmallMap } from "../small-map.ts";
+
 /** An alias takes three bytes of properties, so a shorter Topic Name gains nothing. */
 const topicNameLengthMin = 4;
 
@@ -14,7 +16,7 @@ export interface AliasUse {
 export class OutboundTopicAliases {
   readonly #maximum: number;
   /** In the order of use, the latest last. */
-  readonly #byTopicName = new Map<string, number>();
+  readonly #byTopicName = new SmallMap<string, number>();
 
   /** `maximum`: the client's Topic Alias Maximum; 0 for none ([MQTT-3.1.2-27]). */
   constructor(maximum: number) {

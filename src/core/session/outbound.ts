@@ -8,6 +8,7 @@ import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.t
 import type { DeliveryOptions, Inflight, NextDelivery } from "./delivery.ts";
 import type { Limits, QueueLimits } from "../limits.ts";
 import { sizeOf } from "../publication.ts";
+import { SmallMap } from "../small-map.ts";
 import { packetIdentifierOf } from "./packet-identifier.ts";
 import { MessageQueue } from "../queue/message-queue.ts";
 
@@ -32,9 +33,9 @@ export class Outbound {
   /** Deliveries up to this one may have reached the client before. */
   #dupThrough = 0;
   /** By Packet Identifier: sent on the present connection, or released by PUBREC on an earlier one. */
-  readonly #inflight = new Map<number, Inflight>();
+  readonly #inflight = new SmallMap<number, Inflight>();
   /** By ordinal: sent on an earlier connection and not acknowledged. */
-  readonly #resend = new Map<number, Inflight>();
+  readonly #resend = new SmallMap<number, Inflight>();
   /** Messages in memory, in order; those after `#readThrough` are in the log only. */
   readonly #waiting = new MessageQueue();
   #readThrough = 0;

@@ -5,6 +5,7 @@ import type { MessageLog } from "../queue/message-log.ts";
 import type { LogSession, Segment } from "../queue/segment.ts";
 import type { DeliveryState, LogTarget, SessionRecord, SubscriptionRecord } from "../storage-port.ts";
 import type { WillMessage } from "../packet.ts";
+import { SmallMap } from "../small-map.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Replay } from "./replaying.ts";
 import { Outbound } from "./outbound.ts";
@@ -42,23 +43,28 @@ export class Session implements LogSession {
   detachedAtMs: number | undefined;
   will: WillMessage | undefined;
   willDueAtMs: number | undefined;
-  readonly subscriptions = new Map<string, SubscriptionRecord>();
+  readonly subscriptions = new SmallMap<string, SubscriptionRecord>();
   /** Those that owners of topics have not heard of: they match already, and are not kept. */
-  readonly pendingSubscriptions = new Map<string, SubscriptionRecord>();
-  /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
-  readonly receivedQos2 = new Set<number>();
+  readonly pendingSubscriptions = new SmallMap<string, SubscriptionRecord>();
   deliveryStateSegment: Segment | undefined;
   /** Since when {@link outbound} holds messages that only memory has. */
   volatileSinceMs: number | undefined;
   /** Retained messages that new subscriptions still wait for. */
   readonly replays: Replay[] = [];
   #subscriptionsBytes = 0;
+  #serverFilterCount = 0;
+  #receivedQos2: Set<number> | undefined;
 
   constructor(parts: SessionParts) {
     this.clientId = parts.clientId;
     this.sessionNumber = parts.sessionNumber;
     this.#limits = parts.limits;
     this.outbound = new Outbound(this, parts.log, parts.limits, parts.logged);
+  }
+
+  /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
+  get receivedQos2(): Set<number> {
+    return (this.#receivedQos2 ??= new Set());
   }
 
   /** Outlives its connection. */
@@ -76,8 +82,7 @@ export class Session implements LogSession {
   }
 
   get watchesServerTopics(): boolean {
-    for (const topicFilter of this.subscriptions.keys()) if (isServerFilter(topicFilter)) return true;
-    return false;
+    return this.#serverFilterCount > 0;
   }
 
   get expiresAtMs(): number | undefined {
@@ -105,19 +110,24 @@ export class Session implements LogSession {
   /** True when the session had no subscription with that Topic Filter. */
   subscribe(subscription: SubscriptionRecord): boolean {
     const isNew = !this.subscriptions.has(subscription.topicFilter);
-    if (isNew) this.#subscriptionsBytes += subscription.topicFilter.length * 3 + subscriptionBytes;
+    if (isNew) this.#count(subscription.topicFilter, 1);
     this.subscriptions.set(subscription.topicFilter, subscription);
     return isNew;
   }
 
   unsubscribe(topicFilter: string): boolean {
     const existed = this.subscriptions.delete(topicFilter);
-    if (existed) this.#subscriptionsBytes -= topicFilter.length * 3 + subscriptionBytes;
+    if (existed) this.#count(topicFilter, -1);
     return existed;
   }
 
+  #count(topicFilter: string, change: 1 | -1): void {
+    this.#subscriptionsBytes += change * (topicFilter.length * 3 + subscriptionBytes);
+    if (isServerFilter(topicFilter)) this.#serverFilterCount += change;
+  }
+
   deliveryState(): DeliveryState {
-    return { ...this.outbound.state(), receivedQos2: [...this.receivedQos2] };
+    return { ...this.outbound.state(), receivedQos2: [...(this.#receivedQos2 ?? [])] };
   }
 
   isPending(ordinal: number): boolean {
@@ -134,8 +144,7 @@ export class Session implements LogSession {
 
   restoreState(state: DeliveryState): void {
     this.outbound.restore(state);
-    this.receivedQos2.clear();
-    for (const packetIdentifier of state.receivedQos2) this.receivedQos2.add(packetIdentifier);
+    this.#receivedQos2 = state.receivedQos2.length > 0 ? new Set(state.receivedQos2) : undefined;
   }
 
   /** The session's part of its socket's attachment. */

@@ -16,7 +16,7 @@ import type { Delivering } from "./delivering.ts";
 import { isSameSubscription, Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import type { Restorable } from "./stored-states.ts";
-import { lastNumberIn, restoreStates } from "./stored-states.ts";
+import { isSameState, lastNumberIn, restoreStates } from "./stored-states.ts";
 import type { SettleRoute, SubscriberRoutes } from "./subscriber-routes.ts";
 import type { Recipient } from "./subscription-tree.ts";
 import { SubscriptionTree } from "./subscription-tree.ts";
@@ -360,16 +360,17 @@ export class Sessions implements Subscribers {
 
   /** The attachment of a socket that survived is newer than any row. */
   #reattach(connection: Connection, client: AttachedClient): void {
-    const session =
-      this.#byClientId.get(client.clientId) ??
-      this.#add(client.clientId, client.sessionNumber, client.logged);
+    const known = this.#byClientId.get(client.clientId);
+    const session = known ?? this.#add(client.clientId, client.sessionNumber, client.logged);
     session.incarnation = client.incarnation;
     this.#link(session, connection);
-    const stored = JSON.stringify(session.deliveryState());
     const { log } = this.#parts;
-    log.reconcile(session, () => session.restoreState(client.deliveryState));
-    const isNewer = JSON.stringify(session.deliveryState()) !== stored;
-    if (session.isPersistent && isNewer) log.noteRestored(session);
+    if (known === undefined) {
+      session.restoreState(client.deliveryState);
+    } else if (!isSameState(session.deliveryState(), client.deliveryState)) {
+      log.reconcile(session, () => session.restoreState(client.deliveryState));
+      if (session.isPersistent) log.noteRestored(session);
+    }
     if (client.logged && !session.isPersistent) session.outbound.restoreSpilled();
     for (const subscription of client.subscriptions ?? []) {
       session.subscribe(subscription);

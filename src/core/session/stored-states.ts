@@ -1,5 +1,5 @@
 import type { LogSession } from "../queue/segment.ts";
-import type { DeliveryState, SegmentHead } from "../storage-port.ts";
+import type { DeliveryState, InflightRecord, SegmentHead } from "../storage-port.ts";
 
 /** Whoever has a state in the message log. */
 export interface Restorable extends LogSession {
@@ -37,4 +37,22 @@ export function lastNumberIn(heads: readonly SegmentHead[]): number {
     for (const [sessionNumber] of deliveryStates) last = Math.max(last, sessionNumber);
   }
   return last;
+}
+
+/** The same deliveries are at the same point. */
+export function isSameState(left: DeliveryState, right: DeliveryState): boolean {
+  return (
+    left.nextOrdinal === right.nextOrdinal &&
+    left.sentThrough === right.sentThrough &&
+    left.dupThrough === right.dupThrough &&
+    left.inflight.length === right.inflight.length &&
+    left.inflight.every((delivery, index) => isSameDelivery(delivery, right.inflight[index])) &&
+    left.receivedQos2.length === right.receivedQos2.length &&
+    left.receivedQos2.every((packetIdentifier, index) => packetIdentifier === right.receivedQos2[index])
+  );
+}
+
+function isSameDelivery(left: InflightRecord, right: InflightRecord | undefined): boolean {
+  const { ordinal, phase, resend } = left;
+  return ordinal === right?.ordinal && phase === right.phase && resend === right.resend;
 }

@@ -1,7 +1,8 @@
 import type { Members } from "../peers/message.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
+import { SmallMap } from "../small-map.ts";
 import { parseSharedFilter } from "../topic.ts";
-import { TopicTree } from "../topics/topic-tree.ts";
+import { TopicFilters } from "../topics/topic-filters.ts";
 import type { Session } from "./session.ts";
 import { SharedGroup } from "./shared-group.ts";
 
@@ -15,11 +16,10 @@ export interface Recipient {
   readonly sharedFilter?: string;
 }
 
-/** All subscriptions to one Topic Filter. */
-interface Subscribed {
-  readonly sessions: Map<Session, SubscriptionRecord>;
-  /** By ShareName. */
-  readonly groups: Map<string, SharedGroup>;
+/** All subscriptions to one Topic Filter: those of sessions alone, and in `groups` those they share. */
+class Subscribed extends SmallMap<Session, SubscriptionRecord> {
+  /** By ShareName; absent while there is none. */
+  groups: Map<string, SharedGroup> | undefined;
 }
 
 /** Who is subscribed to a topic. */
@@ -32,17 +32,13 @@ export interface Matches {
 
 /** The subscriptions of all sessions of the shard, found by Topic Name. */
 export class SubscriptionTree {
-  readonly #tree = new TopicTree<Subscribed>();
+  readonly #tree = new TopicFilters<Subscribed>();
 
   add(session: Session, subscription: SubscriptionRecord): void {
     const { shareName, topicFilter } = partsOf(subscription.topicFilter);
-    let subscribed = this.#tree.get(topicFilter);
-    if (subscribed === undefined) {
-      subscribed = { sessions: new Map(), groups: new Map() };
-      this.#tree.set(topicFilter, subscribed);
-    }
+    const subscribed = this.#tree.getOrMake(topicFilter, newSubscribed);
     if (shareName === undefined) {
-      subscribed.sessions.set(session, subscription);
+      subscribed.set(session, subscription);
     } else {
       groupOf(subscribed, shareName, subscription.topicFilter).add(session, subscription);
     }
@@ -53,19 +49,20 @@ export class SubscriptionTree {
     const subscribed = this.#tree.get(topicFilter);
     if (subscribed === undefined) return;
     if (shareName === undefined) {
-      subscribed.sessions.delete(session);
-    } else if (subscribed.groups.get(shareName)?.remove(session) === "empty") {
+      subscribed.delete(session);
+    } else if (subscribed.groups?.get(shareName)?.remove(session) === "empty") {
       subscribed.groups.delete(shareName);
+      if (subscribed.groups.size === 0) subscribed.groups = undefined;
     }
-    if (subscribed.sessions.size === 0 && subscribed.groups.size === 0) this.#tree.delete(topicFilter);
+    if (subscribed.size === 0 && subscribed.groups === undefined) this.#tree.delete(topicFilter);
   }
 
   /** Somebody has exactly this filter, shared or not. */
   has(filter: string): boolean {
     const { shareName, topicFilter } = partsOf(filter);
     const subscribed = this.#tree.get(topicFilter);
-    if (shareName !== undefined) return subscribed?.groups.has(shareName) === true;
-    return subscribed !== undefined && subscribed.sessions.size > 0;
+    if (shareName !== undefined) return subscribed?.groups?.has(shareName) === true;
+    return subscribed !== undefined && subscribed.size > 0;
   }
 
   /** The session has got or lost its connection: Shared Subscriptions prefer those that have one. */
@@ -82,14 +79,14 @@ export class SubscriptionTree {
     const bySession = new Map<Session, Recipient>();
     const matchingGroups: SharedGroup[] = [];
     let isSubscribed = false;
-    this.#tree.matchFilters(topicName, ({ sessions, groups }) => {
-      for (const [session, subscription] of sessions) {
+    this.#tree.match(topicName, (subscribed) => {
+      for (const [session, subscription] of subscribed) {
         isSubscribed = true;
         // [MQTT-3.8.3-3] No Local: not back to the client that published it.
         if (subscription.noLocal && session.clientId === publisherClientId) continue;
         merge(bySession, session, subscription);
       }
-      matchingGroups.push(...groups.values());
+      if (subscribed.groups !== undefined) matchingGroups.push(...subscribed.groups.values());
     });
     return { recipients: [...bySession.values()], groups: matchingGroups, isSubscribed };
   }
@@ -101,15 +98,20 @@ export class SubscriptionTree {
 
   group(sharedFilter: string): SharedGroup | undefined {
     const { shareName, topicFilter } = partsOf(sharedFilter);
-    return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups.get(shareName);
+    return shareName === undefined ? undefined : this.#tree.get(topicFilter)?.groups?.get(shareName);
   }
+}
+
+function newSubscribed(): Subscribed {
+  return new Subscribed();
 }
 
 function partsOf(filter: string): { shareName?: string; topicFilter: string } {
   return parseSharedFilter(filter) ?? { topicFilter: filter };
 }
 
-function groupOf({ groups }: Subscribed, shareName: string, filter: string): SharedGroup {
+function groupOf(subscribed: Subscribed, shareName: string, filter: string): SharedGroup {
+  const groups = (subscribed.groups ??= new Map<string, SharedGroup>());
   let group = groups.get(shareName);
   if (group === undefined) groups.set(shareName, (group = new SharedGroup(filter)));
   return group;

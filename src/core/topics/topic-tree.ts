@@ -1,14 +1,17 @@
+import { SmallMap } from "../small-map.ts";
+
 /**
  * A trie over topic levels. Filters are found by Topic Name ({@link matchFilters}) and Topic Names by filter
  * ({@link matchNames}); both cost the levels and branches that match, never the size of the tree.
  */
 interface Node<Value> {
-  readonly children: Map<string, Node<Value>>;
+  /** Absent until there is one: most nodes are leaves. */
+  children: SmallMap<string, Node<Value>> | undefined;
   value: Value | undefined;
 }
 
 function newNode<Value>(): Node<Value> {
-  return { children: new Map(), value: undefined };
+  return { children: undefined, value: undefined };
 }
 
 export class TopicTree<Value> {
@@ -22,21 +25,23 @@ export class TopicTree<Value> {
   get(topic: string): Value | undefined {
     let node: Node<Value> | undefined = this.#root;
     for (const level of topic.split("/")) {
-      node = node.children.get(level);
+      node = node.children?.get(level);
       if (node === undefined) return undefined;
     }
     return node.value;
   }
 
   set(topic: string, value: Value): void {
-    let node = this.#root;
-    for (const level of topic.split("/")) {
-      let child = node.children.get(level);
-      if (child === undefined) node.children.set(level, (child = newNode()));
-      node = child;
-    }
+    const node = this.#nodeOf(topic);
     if (node.value === undefined) this.#size += 1;
     node.value = value;
+  }
+
+  /** The value of the topic, made if it has none. */
+  getOrMake(topic: string, make: () => Value): Value {
+    const node = this.#nodeOf(topic);
+    if (node.value === undefined) this.#size += 1;
+    return (node.value ??= make());
   }
 
   /** Removes the topic and the branches that only it needed. */
@@ -44,7 +49,7 @@ export class TopicTree<Value> {
     const levels = topic.split("/");
     const path: Node<Value>[] = [this.#root];
     for (const level of levels) {
-      const child = path[path.length - 1]?.children.get(level);
+      const child = path[path.length - 1]?.children?.get(level);
       if (child === undefined) return false;
       path.push(child);
     }
@@ -69,7 +74,7 @@ export class TopicTree<Value> {
     const root = this.#root;
     // [MQTT-4.7.2-1] a leading wildcard does not match a Topic Name that begins with `$`.
     if (topicName.startsWith("$")) {
-      const child = root.children.get(levels[0] as string);
+      const child = root.children?.get(levels[0] as string);
       if (child !== undefined) visitFilters(child, levels, 1, visit);
     } else {
       visitFilters(root, levels, 0, visit);
@@ -88,13 +93,30 @@ export class TopicTree<Value> {
   hasNames(topicFilter: string): boolean {
     return visitNames(this.#root, topicFilter.split("/"), 0, () => true);
   }
+
+  #nodeOf(topic: string): Node<Value> {
+    let node = this.#root;
+    // Thousands of times on a wake-up: without an array of levels.
+    for (let start = 0; start >= 0;) {
+      const end = topic.indexOf("/", start);
+      const level = end < 0 ? topic.slice(start) : topic.slice(start, end);
+      start = end < 0 ? -1 : end + 1;
+      const children = (node.children ??= new SmallMap<string, Node<Value>>());
+      let child = children.get(level);
+      if (child === undefined) children.set(level, (child = newNode()));
+      node = child;
+    }
+    return node;
+  }
 }
 
 function prune<Value>(path: Node<Value>[], levels: string[]): void {
   for (let depth = levels.length; depth > 0; depth -= 1) {
     const node = path[depth];
-    if (node === undefined || node.value !== undefined || node.children.size > 0) return;
-    path[depth - 1]?.children.delete(levels[depth - 1] as string);
+    if (node === undefined || node.value !== undefined || node.children !== undefined) return;
+    const parent = path[depth - 1];
+    parent?.children?.delete(levels[depth - 1] as string);
+    if (parent?.children?.size === 0) parent.children = undefined;
   }
 }
 
@@ -105,15 +127,15 @@ function visitFilters<Value>(
   visit: (value: Value) => void,
 ): void {
   // `#` also matches the parent level: `sport/#` matches `sport` (section 4.7.1.2).
-  const rest = node.children.get("#");
+  const rest = node.children?.get("#");
   if (rest?.value !== undefined) visit(rest.value);
   if (depth === levels.length) {
     if (node.value !== undefined) visit(node.value);
     return;
   }
-  const exact = node.children.get(levels[depth] as string);
+  const exact = node.children?.get(levels[depth] as string);
   if (exact !== undefined) visitFilters(exact, levels, depth + 1, visit);
-  const single = node.children.get("+");
+  const single = node.children?.get("+");
   if (single !== undefined) visitFilters(single, levels, depth + 1, visit);
 }
 
@@ -128,10 +150,10 @@ function visitNames<Value>(
   if (level === undefined) return node.value !== undefined && visit(node.value);
   if (level === "#") return visitAll(node, depth === 0, visit);
   if (level !== "+") {
-    const child = node.children.get(level);
+    const child = node.children?.get(level);
     return child !== undefined && visitNames(child, levels, depth + 1, visit);
   }
-  for (const [name, child] of node.children) {
+  for (const [name, child] of node.children ?? []) {
     const isHidden = depth === 0 && name.startsWith("$");
     if (!isHidden && visitNames(child, levels, depth + 1, visit)) return true;
   }
@@ -140,7 +162,7 @@ function visitNames<Value>(
 
 function visitAll<Value>(node: Node<Value>, isRoot: boolean, visit: (value: Value) => boolean): boolean {
   if (node.value !== undefined && visit(node.value)) return true;
-  for (const [name, child] of node.children) {
+  for (const [name, child] of node.children ?? []) {
     // [MQTT-4.7.2-1] again: `#` alone leaves out `$…`.
     const isHidden = isRoot && name.startsWith("$");
     if (!isHidden && visitAll(child, false, visit)) return true;

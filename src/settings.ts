@@ -1,7 +1,7 @@
-import type { Config } from "../config.ts";
-import { configOf } from "../config.ts";
+import type { Config } from "./config.ts";
+import { configOf } from "./config.ts";
 
-/** The runtime gives every request of an isolate the same variables, and they never change. */
+/** The runtime gives every request and every object of an isolate the same variables, and they never change. */
 const known = new WeakMap<object, Map<string, Config>>();
 
 /** {@link configOf}, which reads the variables of an isolate once for each namespace that there is. */
