@@ -1,4 +1,4 @@
-import type { AuthenticationExchange, AuthenticationStep } from "../authentication.ts";
+import type { AuthenticationExchange, ExchangeStep } from "../authentication.ts";
 import type { AuthPacket, ConnectPacket } from "../packet.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
@@ -98,7 +98,7 @@ function carryOut(
   context: ShardContext,
   connection: Connection,
   { method, connect }: Authentication,
-  step: AuthenticationStep,
+  step: ExchangeStep,
   nowMs: number,
 ): void {
   const answer = {
