@@ -48,6 +48,10 @@ export class FlakyStorage implements ShardStorage {
     return this.#readable.readSegment(slot);
   }
 
+  readPolicy() {
+    return this.#readable.readPolicy();
+  }
+
   readRoutes() {
     return this.#readable.readRoutes();
   }

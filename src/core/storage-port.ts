@@ -2,6 +2,7 @@
  * What the core asks of storage: synchronous reads, and one atomic write for all that an event changed.
  * The implementations are in `src/storage`, under one contract suite.
  */
+import type { Policy } from "./access/policy.ts";
 import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
 import type { Letter, RouteVersion } from "./peers/message.ts";
 import type { Layout } from "./placement.ts";
@@ -113,6 +114,7 @@ export interface WriteSet {
   readonly retained: Map<string, Publication | undefined>;
   readonly segments: SegmentRecord[];
   readonly routes: readonly RouteWrite[];
+  policy?: Policy;
 }
 
 export function emptyWriteSet(): WriteSet {
@@ -129,6 +131,7 @@ export interface ShardStorage {
   readSegmentHead(slot: number): SegmentHead | undefined;
   readSegment(slot: number): SegmentRecord | undefined;
   readRoutes(): Iterable<RouteRecord>;
+  readPolicy(): Policy | undefined;
   /** Applies all of it or, when it throws, nothing. */
   commit(writes: WriteSet): void;
   /** Rows read and written since the storage was opened, as Cloudflare bills them. */

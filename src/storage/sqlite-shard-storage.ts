@@ -1,3 +1,4 @@
+import type { Policy } from "../core/access/policy.ts";
 import type { Publication } from "../core/publication.ts";
 import type {
   RouteRecord,
@@ -10,6 +11,7 @@ import type {
   WriteSet,
 } from "../core/storage-port.ts";
 import { assertReadable, migrate, migrations, schemaVersionOf } from "./migrations.ts";
+import { decodePolicy, encodePolicy } from "./policy-codec.ts";
 import {
   decodePublication,
   decodePublications,
@@ -69,6 +71,11 @@ export class SqliteShardStorage implements ShardStorage {
     }
   }
 
+  readPolicy(): Policy | undefined {
+    const row = this.#first("SELECT version, record FROM policy");
+    return row && decodePolicy(Number(row["version"]), row["record"] as Uint8Array);
+  }
+
   *readSessions(): Iterable<SessionRecord> {
     for (const row of this.#query("SELECT client_id, record FROM session")) {
       yield decodeSession(row["client_id"] as string, row["record"] as Uint8Array);
@@ -111,6 +118,7 @@ export class SqliteShardStorage implements ShardStorage {
       for (const [topicName, publication] of writes.retained) this.#writeRetained(topicName, publication);
       for (const segment of writes.segments) this.#writeSegment(segment);
       for (const route of writes.routes) this.#writeRoute(route);
+      if (writes.policy !== undefined) this.#writePolicy(writes.policy);
     });
     this.#schemaVersion = migrations.length;
   }
@@ -125,6 +133,11 @@ export class SqliteShardStorage implements ShardStorage {
       layout?.topicKeyLevels ?? null,
       numberBlocks ?? null,
     );
+  }
+
+  #writePolicy(policy: Policy): void {
+    const record = encodePolicy(policy);
+    this.#database.run("INSERT OR REPLACE INTO policy VALUES (1, ?, ?)", policy.version, record);
   }
 
   #writeRoute({ filter, shard, version }: RouteWrite): void {

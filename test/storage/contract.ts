@@ -1,6 +1,7 @@
 /** What every implementation of the port ShardStorage does. Runs in Node and inside workerd. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { emptyPolicy } from "../../src/core/access/policy.ts";
 import type { Publication } from "../../src/core/publication.ts";
 import type {
   RouteWrite,
@@ -11,7 +12,14 @@ import type {
   WriteSet,
 } from "../../src/core/storage-port.ts";
 import { emptyWriteSet } from "../../src/core/storage-port.ts";
-import { publication, routeRecord, segmentRecord, sessionRecord, shardRecord } from "./arbitrary-records.ts";
+import {
+  policyRecord,
+  publication,
+  routeRecord,
+  segmentRecord,
+  sessionRecord,
+  shardRecord,
+} from "./arbitrary-records.ts";
 
 export interface OpenStorage {
   readonly storage: ShardStorage;
@@ -113,6 +121,19 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(routes));
         storage.commit(writing({ routes: [{ ...gone, version: undefined }] }));
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(others));
+      }),
+      runs,
+    );
+  });
+
+  test("the newest policy", () => {
+    fc.assert(
+      fc.property(policyRecord, policyRecord, (older, policy) => {
+        const { storage, reopen } = makeStorage();
+        storage.commit({ ...emptyWriteSet(), policy: older });
+        storage.commit({ ...emptyWriteSet(), policy });
+        expect(storage.readPolicy()).toStrictEqual(policy);
+        expect(reopen().readPolicy()).toStrictEqual(policy);
       }),
       runs,
     );
@@ -253,12 +274,15 @@ function countsRows(makeStorage: () => OpenStorage): void {
     expect(rowsOf(writing({ retained: [message] }))).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }))).toBe(1);
     expect(rowsOf(writing({ routes: [route] }))).toBe(1);
+    expect(rowsOf({ ...emptyWriteSet(), policy: emptyPolicy })).toBe(1);
     expect(rowsOf(writing({ sessions: [session], retained: [message], segments: [segment] }))).toBe(3);
   });
 
   test("are one for each overwritten record", () => {
     const all = writing({ sessions: [session], retained: [message], segments: [segment] });
     expect(rowsOf({ ...emptyWriteSet(), shard: { boot: 2, settledBoot: 1 } })).toBe(1);
+    const policy = { ...emptyWriteSet(), policy: emptyPolicy };
+    expect(rowsOf(policy, policy)).toBe(1);
     expect(rowsOf(writing({ sessions: [session] }), all)).toBe(1);
     expect(rowsOf(writing({ retained: [message] }), all)).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }), all)).toBe(1);
@@ -333,6 +357,7 @@ function samples(): [SessionRecord, Publication, SegmentRecord] {
 
 function expectEmpty(storage: ShardStorage, topicName: string): void {
   expect(storage.readShard()).toBeUndefined();
+  expect(storage.readPolicy()).toBeUndefined();
   expect([...storage.readSessions()]).toEqual([]);
   expect([...storage.readRetainedNames()]).toEqual([]);
   expect(storage.readRetained(topicName)).toBeUndefined();

@@ -10,6 +10,7 @@ import { NodeSql } from "./node-sql.ts";
 const released = [
   "220672648622bc642fb368946931d1d0c05681966f71be2edc26d31f76ab76fe",
   "0dd30ee96ae183c8af5e9d8881f81f2ad08619d2edeea36f5b77562b0c45bbc1",
+  "bacc5895dd76488a8523662c998ffd1f7e8ffdfd7f152f71e7ff13b50b2a3c04",
 ];
 
 describe("migrations", () => {
@@ -24,7 +25,15 @@ describe("migrations", () => {
     const database = new DatabaseSync(":memory:");
     migrate(new NodeSql(database));
     expect(schemaVersionOf(new NodeSql(database))).toBe(migrations.length);
-    expect(tablesOf(database)).toEqual(["migration", "retained", "route", "segment", "session", "shard"]);
+    expect(tablesOf(database)).toEqual([
+      "migration",
+      "policy",
+      "retained",
+      "route",
+      "segment",
+      "session",
+      "shard",
+    ]);
   });
 
   test("write nothing when nothing is to be done", () => {

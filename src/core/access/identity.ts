@@ -18,3 +18,11 @@ export interface Identity {
 
 /** Largest encoded identity: it shares a socket's attachment with the rest of the connection. */
 export const identityBytesMax = 4 * 1024;
+
+/** Of a client that shows no credential. */
+export const anonymousIdentity: Identity = {
+  method: "anonymous",
+  roles: ["anonymous"],
+  claims: {},
+  rules: [],
+};

@@ -1,3 +1,6 @@
+import type { Identity } from "../access/identity.ts";
+import type { Permissions } from "../access/permissions.ts";
+import type { Policy } from "../access/policy.ts";
 import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
 import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
@@ -35,6 +38,10 @@ export class Connection {
   /** Absent before CONNECT, and after a hibernation until the sessions are loaded. */
   session: Session | undefined;
   lastSeenAtMs: number;
+  /** Absent before CONNECT, unless the upgrade request had a credential. */
+  identity: Identity | undefined;
+  /** What the client may do, as worked out under a policy. */
+  permissions: { readonly policy: Policy; readonly permissions: Permissions } | undefined;
   /** An enhanced authentication under way. */
   authentication: Authentication | undefined;
   outboundTopicAliases = new OutboundTopicAliases(0);
