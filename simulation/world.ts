@@ -189,7 +189,10 @@ function configOf({ flushesPerSecMax }: Plan, placement: Placement): CoreConfig 
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,
-    authenticationMethods: new Map(),
+    authenticates: false,
+    authenticationMethods: new Set(),
+    permissions: [],
+    serverTopicsFor: "everybody",
     version: "simulated",
   };
 }

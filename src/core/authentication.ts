@@ -25,19 +25,3 @@ export type AuthenticationStep =
   | { readonly type: "continue"; readonly data: Uint8Array; readonly state?: unknown }
   | { readonly type: "success"; readonly identity: Identity; readonly data?: Uint8Array }
   | { readonly type: "failure"; readonly reasonCode: ReasonCode; readonly reasonString: string };
-
-export type ExchangeStep =
-  | { readonly type: "continue"; readonly data: Uint8Array }
-  | { readonly type: "success"; readonly data?: Uint8Array }
-  | { readonly type: "failure"; readonly reasonCode: ReasonCode; readonly reasonString: string };
-
-/** One enhanced authentication (section 4.12), step by step. */
-export interface AuthenticationExchange {
-  /** `data`: Authentication Data of CONNECT or AUTH, as the method defines it. */
-  next(data: Uint8Array | undefined): ExchangeStep;
-}
-
-/** A method that clients may name in CONNECT. */
-export interface AuthenticationMethod {
-  begin(clientId: string): AuthenticationExchange;
-}

@@ -1,3 +1,4 @@
+import type { Access } from "./access/access.ts";
 import type { Boot } from "./boot.ts";
 import type { Clock } from "./clock.ts";
 import type { Output } from "./output.ts";
@@ -8,6 +9,7 @@ import type { WriteSet } from "./storage-port.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 export interface SettlingParts extends ShardParts {
+  readonly access: Access;
   readonly boot: Boot;
   readonly clock: Clock;
   readonly delivering: Delivering;
@@ -67,16 +69,18 @@ export class Settling {
   }
 
   commit(nowMs: number): void {
-    const { boot, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
+    const { access, boot, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
     flushes.spend(nowMs);
     const changedRows = sessions.takeChangedRows();
     const shard = boot.takeUnwritten();
+    const policy = access.takeUnwritten();
     const writes: WriteSet = {
       sessions: changedRows,
       retained: retained.takeUnwritten(),
       segments: log.flush(),
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
+      ...(policy !== undefined && { policy }),
     };
     const before = output.take();
     const parked = output.takeAfterCommit();
@@ -88,8 +92,8 @@ export class Settling {
   }
 
   get #hasUrgentRows(): boolean {
-    const { boot, routes, sessions } = this.#parts;
-    return sessions.hasChangedRows || boot.hasUnwritten || routes.hasUnwritten;
+    const { access, boot, routes, sessions } = this.#parts;
+    return sessions.hasChangedRows || boot.hasUnwritten || routes.hasUnwritten || access.hasUnwritten;
   }
 
   #attach(): void {

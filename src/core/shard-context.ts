@@ -1,3 +1,4 @@
+import type { Access } from "./access/access.ts";
 import type { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import type { Counters } from "./counters.ts";
@@ -12,6 +13,7 @@ import type { TopicOwners } from "./topics/topic-owners.ts";
 /** The parts of a shard that the packet handlers work on. */
 export interface ShardContext {
   readonly config: CoreConfig;
+  readonly access: Access;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly output: Output;

@@ -1,12 +1,15 @@
+import { Access } from "./access/access.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
 import { Counters } from "./counters.ts";
+import { judge } from "./connection/admitting.ts";
+import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
-import { handlePacket, refuseBytes } from "./connection/receiving.ts";
+import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
 import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
 import type { Traffic } from "./figures.ts";
 import { figuresOf } from "./figures.ts";
@@ -43,10 +46,10 @@ export interface ShardPorts {
 }
 
 /** Inputs from outside, other than the alarm itself. */
-const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called"];
+const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
 
 /** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
-const joins: readonly Input["type"][] = ["settle", "receive", "called", "answered"];
+const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];
 
 const noItems: ReadonlySet<number> = new Set();
 
@@ -56,6 +59,7 @@ const noItems: ReadonlySet<number> = new Set();
  */
 export class ShardCore implements ShardContext {
   readonly config: CoreConfig;
+  readonly access: Access;
   readonly counters = new Counters();
   readonly clock = new Clock();
   readonly output: Output;
@@ -80,6 +84,7 @@ export class ShardCore implements ShardContext {
   constructor(config: CoreConfig, ports: ShardPorts) {
     this.config = config;
     this.#ports = ports;
+    this.access = new Access(config, ports.storage);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage);
     this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets);
@@ -92,6 +97,7 @@ export class ShardCore implements ShardContext {
     this.#connections = new Connections(ports.connections, this.clock, this.output);
     this.#settling = new Settling({
       ...this.#parts,
+      access: this.access,
       boot: this.#boot,
       clock: this.clock,
       delivering: this.delivering,
@@ -178,6 +184,10 @@ export class ShardCore implements ShardContext {
         return this.#open(input, nowMs);
       case "receive":
         return this.#receive(input, nowMs);
+      case "authenticated":
+        return this.#authenticated(input, nowMs);
+      case "policy":
+        return this.#replacePolicy(input, nowMs);
       case "closed":
         return this.#closed(input.connectionId, nowMs);
       case "settle":
@@ -222,9 +232,8 @@ export class ShardCore implements ShardContext {
     else this.#parts.peers.answered(to, head, answer, nowMs);
   }
 
-  #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
-    const hint = clientIdHint !== undefined && { clientIdHint };
-    const attachment = { boot: this.#boot.number, openedAtMs: nowMs, randomClientId, ...hint };
+  #open({ type: _, connectionId, ...known }: Input & { type: "open" }, nowMs: number): void {
+    const attachment = { boot: this.#boot.number, openedAtMs: nowMs, ...known };
     this.#connections.add(new Connection(connectionId, attachment));
   }
 
@@ -232,32 +241,29 @@ export class ShardCore implements ShardContext {
     const connection = this.#connection(input.connectionId);
     // A connection that was ended from here may still have said something.
     if (connection === undefined || connection.isClosed) return;
-    for (const packet of input.packets) {
-      connection.lastSeenAtMs = nowMs;
-      handlePacket(this, connection, packet, nowMs);
-      if (connection.isClosed) break;
-    }
-    if (input.fault !== undefined && !connection.isClosed) refuseBytes(this, connection, input.fault, nowMs);
-    if (connection.isClosed) {
-      this.#connections.delete(connection.connectionId);
-      return;
-    }
-    this.#noteUnfinished(connection, input.unfinished, input.packets.length > 0, nowMs);
-    if (connection.isLastSeenStale) this.output.outdatedAttachments.add(connection);
+    receive(this, connection, input, nowMs);
+    if (connection.isClosed) this.#connections.delete(connection.connectionId);
   }
 
-  #noteUnfinished(connection: Connection, unfinished: boolean, progressed: boolean, nowMs: number): void {
-    if (!unfinished) {
-      connection.unfinishedSinceMs = undefined;
-    } else if (progressed || connection.unfinishedSinceMs === undefined) {
-      connection.unfinishedSinceMs = nowMs;
-      this.clock.watchConnection(connection);
-    }
+  #authenticated({ connectionId, attempt, step }: Input & { type: "authenticated" }, nowMs: number): void {
+    const connection = this.#connections.find(connectionId);
+    // The client may have left, or the shard may have forgotten it.
+    if (connection === undefined || connection.isClosed) return;
+    receiveStep(this, connection, attempt, step, nowMs);
+    if (connection.isClosed) this.#connections.delete(connectionId);
+  }
+
+  /** Everybody who is connected is judged again. */
+  #replacePolicy({ policy }: Input & { type: "policy" }, nowMs: number): void {
+    if (this.foreignLayout !== undefined || !this.access.replacePolicy(policy)) return;
+    this.load(nowMs);
+    for (const connection of this.#connections) judge(this, connection, nowMs);
+    this.#connections.dropClosed();
   }
 
   #closed(connectionId: string, nowMs: number): void {
     const connection = this.#connection(connectionId);
-    if (connection === undefined) return;
+    if (connection === undefined || hangsUpLater(connection)) return;
     if (connection.client !== undefined) this.load(nowMs);
     detach(this, connection, nowMs);
     this.output.outdatedAttachments.delete(connection);
@@ -280,7 +286,7 @@ export class ShardCore implements ShardContext {
     ) {
       if (one.client !== undefined) this.load(nowMs);
       const { reasonCode, reasonString } = one.incompleteness;
-      disconnect(this, one, reasonCode, reasonString, nowMs);
+      if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
       this.#connections.delete(one.connectionId);
     }
     this.#parts.peers.tick(nowMs);

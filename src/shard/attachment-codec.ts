@@ -2,6 +2,8 @@
 import { decode, encode } from "@msgpack/msgpack";
 import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
+import type { IdentityTuple } from "../storage/policy-codec.ts";
+import { fromIdentityTuple, toIdentityTuple } from "../storage/policy-codec.ts";
 import type { DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
 import {
   fromDeliveryStateTuple,
@@ -40,13 +42,15 @@ type AttachmentTuple = [
   randomClientId: string,
   clientIdHint: Optional<string>,
   client: Optional<ClientTuple>,
+  identity?: Optional<IdentityTuple>,
+  address?: Optional<string>,
 ];
 
 const problemInformationFlag = 1;
 const loggedFlag = 2;
 
 export function encodeAttachment(connectionId: string, attachment: ConnectionAttachment): Uint8Array {
-  const { boot, openedAtMs, randomClientId, clientIdHint, client } = attachment;
+  const { boot, openedAtMs, randomClientId, clientIdHint, client, identity, address } = attachment;
   const tuple: AttachmentTuple = [
     format,
     connectionId,
@@ -56,6 +60,9 @@ export function encodeAttachment(connectionId: string, attachment: ConnectionAtt
     clientIdHint,
     client === undefined ? undefined : toClientTuple(client),
   ];
+  if (identity !== undefined || address !== undefined) {
+    tuple.push(identity && toIdentityTuple(identity), address);
+  }
   // A copy: what is attached is stored with its whole buffer, and the encoder's is larger.
   return encode(tuple).slice();
 }
@@ -65,9 +72,9 @@ export function decodeAttachment(
   bytes: unknown,
 ): { connectionId: string; attachment: ConnectionAttachment } | undefined {
   if (!(bytes instanceof Uint8Array)) return undefined;
-  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = decode(
-    bytes,
-  ) as AttachmentTuple;
+  const tuple = decode(bytes) as AttachmentTuple;
+  const [found, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client] = tuple;
+  const [, , , , , , , identity, address] = tuple;
   if (found !== format) return undefined;
   return {
     connectionId,
@@ -76,6 +83,8 @@ export function decodeAttachment(
       openedAtMs,
       randomClientId,
       ...(isSet(clientIdHint) && { clientIdHint }),
+      ...(isSet(address) && { address }),
+      ...(isSet(identity) && { identity: fromIdentityTuple(identity) }),
       ...(isSet(client) && { client: fromClientTuple(client) }),
     },
   };

@@ -1,33 +1,23 @@
 import type { Decoded } from "../codec/index.ts";
 import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { Config } from "../config.ts";
+import type { Policy } from "../core/access/policy.ts";
 import type { ConnectionAttachment, Effect } from "../core/effect.ts";
 import type { Input } from "../core/input.ts";
 import type { Batch } from "../core/peers/message.ts";
 import type { Layout } from "../core/placement.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
-import type { ShardStorage } from "../core/storage-port.ts";
 import type { ClientSocket } from "./client-socket.ts";
-import type { CallPeer } from "./peer-calls.ts";
+import { Authentications } from "./authentications.ts";
 import { PeerCalls } from "./peer-calls.ts";
 import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
 import { Quarantine } from "./quarantine.ts";
+import type { Arrival, ShardPlatform } from "./shard-platform.ts";
 import { StalledSockets } from "./stalled-sockets.ts";
+import { WakeTimer } from "./wake-timer.ts";
 
-/** What the host needs of the platform. */
-export interface ShardPlatform {
-  /** Number of the shard in its namespace. */
-  readonly shardIndex: number;
-  readonly storage: ShardStorage;
-  nowMs(): number;
-  readonly callPeer: CallPeer;
-  setAlarm(dueAtMs: number, unconfirmed: boolean): void;
-  /** Every socket that may carry a connection, known or not. */
-  sockets(): Iterable<ClientSocket>;
-  /** Ends this life of the object at once: its memory can no longer be trusted. */
-  reset(reason: string): never;
-}
+type SocketEffect = Effect & { type: "send" | "deliver" | "close" | "attach" };
 
 /**
  * Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and decides when output is joined. A
@@ -49,18 +39,24 @@ export class ShardHost {
   readonly #overflowing = new Set<ClientSocket>();
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
+  readonly #authentications: Authentications;
   #core: ShardCore;
   #armedAlarmAtMs: number | undefined;
   /** Set while events join those before them. */
   #joinTimer: ReturnType<typeof setTimeout> | undefined;
   #hasJoined = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerDueAtMs: number | undefined;
+  /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
+  readonly #timer: WakeTimer;
 
   constructor(config: Config, platform: ShardPlatform) {
     this.#config = config;
     this.#platform = platform;
     this.#calls = new PeerCalls(platform.callPeer, (input) => this.#handle(input));
+    this.#authentications = new Authentications(platform.authenticate, (input) => this.#handle(input));
+    this.#timer = new WakeTimer(
+      () => platform.nowMs(),
+      () => this.#fireTimer(),
+    );
     this.#core = this.#newCore();
   }
 
@@ -75,14 +71,11 @@ export class ShardHost {
     return this.#core.foreignLayout;
   }
 
-  open(socket: ClientSocket, clientIdHint?: string, assignedClientId?: string): void {
-    this.#sockets.set(socket.connectionId, socket);
-    this.#handle({
-      type: "open",
-      connectionId: socket.connectionId,
-      randomClientId: assignedClientId ?? `duramq-${crypto.randomUUID()}`,
-      ...(clientIdHint !== undefined && { clientIdHint }),
-    });
+  open(socket: ClientSocket, arrival: Arrival): void {
+    const { connectionId } = socket;
+    this.#sockets.set(connectionId, socket);
+    const randomClientId = arrival.randomClientId ?? `duramq-${crypto.randomUUID()}`;
+    this.#handle({ type: "open", connectionId, ...arrival, randomClientId });
   }
 
   /** A socket that slept has something to say. */
@@ -112,6 +105,12 @@ export class ShardHost {
 
   drain(): void {
     this.#handle({ type: "drain" });
+  }
+
+  /** Returns the version of the policy that holds now: an older one means that this one has to come again. */
+  setPolicy(policy: Policy): number {
+    this.#handle({ type: "policy", policy });
+    return this.#core.access.policy.version;
   }
 
   /** Another shard calls; the promise fails when a defect made the shard forget the call. */
@@ -212,13 +211,14 @@ export class ShardHost {
       if (effect.type === "commit") this.#commit(effect);
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
       else if (effect.type === "call") this.#calls.send(effect.batch);
+      else if (effect.type === "authenticate") this.#authentications.ask(effect);
       else if (effect.type === "answer") this.#calls.answer(effect.callId, effect.answer);
       else this.#runForConnection(effect);
     }
   }
 
   /** What fails for one connection ends that one only. */
-  #runForConnection(effect: Exclude<Effect, { type: "commit" | "setAlarm" | "call" | "answer" }>): void {
+  #runForConnection(effect: SocketEffect): void {
     const { connectionId } = effect;
     try {
       if (effect.type === "send")
@@ -330,19 +330,11 @@ export class ShardHost {
     }
   }
 
-  /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
   #armTimer(): void {
-    const earliestMs = Math.min(this.#core.timerDueAtMs ?? Infinity, this.#stalled.checkDueAtMs ?? Infinity);
-    const dueAtMs = earliestMs === Infinity ? undefined : earliestMs;
-    if (dueAtMs === this.#timerDueAtMs) return;
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timerDueAtMs = dueAtMs;
-    if (dueAtMs === undefined) return;
-    this.#timer = setTimeout(() => this.#fireTimer(), Math.max(0, dueAtMs - this.#platform.nowMs()));
+    this.#timer.arm(Math.min(this.#core.timerDueAtMs ?? Infinity, this.#stalled.checkDueAtMs ?? Infinity));
   }
 
   #fireTimer(): void {
-    this.#timerDueAtMs = undefined;
     const nowMs = this.#platform.nowMs();
     if ((this.#stalled.checkDueAtMs ?? Infinity) <= nowMs) {
       for (const { connectionId } of this.#stalled.takeStalled(nowMs)) {

@@ -1,7 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
+import type { Policy } from "../core/access/policy.ts";
+import type { AuthenticationStep } from "../core/authentication.ts";
 import type { Layout } from "../core/placement.ts";
 import { configOf } from "../config.ts";
+import { ReasonCode } from "../core/reason-code.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
@@ -11,6 +14,7 @@ import { ClientSocket } from "./client-socket.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { PeerSession } from "./peer-session.ts";
 import { ShardHost } from "./shard-host.ts";
+import type { Arrival } from "./shard-platform.ts";
 
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
@@ -32,6 +36,8 @@ export class Shard extends DurableObject<Env> {
     }
     this.#host = new ShardHost(this.#config, {
       shardIndex: index,
+      // Nobody is known yet.
+      authenticate: () => Promise.resolve(unknownClient),
       callPeer: (to, bytes) => this.#links.call(to, bytes),
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
       nowMs: () => this.nowMs(),
@@ -65,11 +71,7 @@ export class Shard extends DurableObject<Env> {
     server.binaryType = "arraybuffer";
     if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
     else this.#acceptResident(server, socket);
-    this.#host.open(
-      socket,
-      new URL(request.url).searchParams.get("clientId") ?? undefined,
-      request.headers.get(assignedClientIdHeader) ?? undefined,
-    );
+    this.#host.open(socket, arrivalOf(request));
     const subprotocol = chooseSubprotocol(request.headers.get("sec-websocket-protocol"));
     return new Response(null, {
       status: 101,
@@ -106,6 +108,11 @@ export class Shard extends DurableObject<Env> {
   /** After a stop that nobody was told of: looks after the clients that it cut off, without waiting for an event. */
   wake(): void {
     this.#host.alarm();
+  }
+
+  /** The policy of the namespace has changed. Returns the version that holds here, once it is written. */
+  setPolicy(policy: Policy): number {
+    return this.#host.setPolicy(policy);
   }
 
   /** A call of another shard of the namespace. */
@@ -163,6 +170,26 @@ export class Shard extends DurableObject<Env> {
     throw new Error(reason);
   }
 }
+
+function arrivalOf({ headers, url }: Request): Arrival {
+  const clientIdHint = new URL(url).searchParams.get("clientId");
+  const randomClientId = headers.get(assignedClientIdHeader);
+  const address = headers.get("cf-connecting-ip");
+  return {
+    ...(clientIdHint !== null && { clientIdHint }),
+    ...(randomClientId !== null && { randomClientId }),
+    ...(address !== null && address.length <= addressLengthMax && { address }),
+  };
+}
+
+/** Of an IPv6 address as text. */
+const addressLengthMax = 45;
+
+const unknownClient: AuthenticationStep = {
+  type: "failure",
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "No credentials are configured",
+};
 
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
 function isSendable(code: number): boolean {

@@ -7,7 +7,7 @@ import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
 import { ShardCore } from "../../src/core/shard-core.ts";
 import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
-import type { Peer, Received } from "./harness.ts";
+import type { Peer, Question, Received } from "./harness.ts";
 
 /** What a shard needs of the world around it. */
 export interface World {
@@ -16,6 +16,7 @@ export interface World {
   readonly fullSockets: ReadonlySet<string>;
   readonly quarantined: ReadonlySet<string>;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
+  onAuthenticate(question: Question): void;
   onCall(batch: Batch): void;
   onAnswer(callId: number, answer: BatchAnswer): void;
 }
@@ -201,6 +202,8 @@ export class SimulatedShard {
         this.#world.trace.push(`commit in ${this.index}`);
         this.storage.commit(effect.writes);
         return this.#run(effect.effects);
+      case "authenticate":
+        return this.#world.onAuthenticate(effect);
       case "call":
         return this.#world.onCall(effect.batch);
       case "answer":

@@ -26,3 +26,24 @@ export const anonymousIdentity: Identity = {
   claims: {},
   rules: [],
 };
+
+/** What an identity takes at most in an attachment. An anonymous one is not kept: it says nothing. */
+export function identitySizeBytes(identity: Identity): number {
+  const { method, username = "", clientId = "", roles, claims, rules } = identity;
+  if (method === "anonymous") return 0;
+  let sizeBytes = 32 + textBytes(username) + textBytes(clientId);
+  for (const role of roles) sizeBytes += textBytes(role);
+  for (const [name, value] of Object.entries(claims)) sizeBytes += 1 + textBytes(name) + textBytes(value);
+  for (const { topicFilter } of rules) sizeBytes += 5 + textBytes(topicFilter);
+  return sizeBytes;
+}
+
+/** UTF-8 and a length in front of it; of a surrogate pair a little more. */
+function textBytes(text: string): number {
+  let sizeBytes = 5;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    sizeBytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+  }
+  return sizeBytes;
+}

@@ -1,5 +1,7 @@
 /** Topic Filters with variables, for rules that speak of a client's own topics. */
 
+import { isFilterWellFormed, parseSharedFilter } from "../topic.ts";
+
 /** What the variables stand for. */
 export interface Subject {
   readonly clientId: string;
@@ -8,6 +10,7 @@ export interface Subject {
 }
 
 const variable = /\$\{([^}]*)\}/g;
+const knownVariable = /\$\{(?:clientId|username|claim\.[^}]+)\}/g;
 const claimPrefix = "claim.";
 
 export function isTemplate(topicFilter: string): boolean {
@@ -26,6 +29,12 @@ export function expandTemplate(template: string, subject: Subject): string | und
     return value ?? "";
   });
   return isWhole ? topicFilter : undefined;
+}
+
+/** Whether the Topic Filter of a rule can come to match anything. */
+export function isRuleFilter(template: string): boolean {
+  const sample = template.replace(knownVariable, "x");
+  return !isTemplate(sample) && isFilterWellFormed(sample) && parseSharedFilter(sample) === undefined;
 }
 
 function valueOf(name: string, { clientId, username, claims }: Subject): string | undefined {
