@@ -232,9 +232,9 @@ export class ShardCore implements ShardContext {
     else this.#parts.peers.answered(to, head, answer, nowMs);
   }
 
-  #open({ type: _, connectionId, ...known }: Input & { type: "open" }, nowMs: number): void {
-    const attachment = { boot: this.#boot.number, openedAtMs: nowMs, ...known };
-    this.#connections.add(new Connection(connectionId, attachment));
+  #open(input: Input & { type: "open" }, nowMs: number): void {
+    const attachment = { ...input, boot: this.#boot.number, openedAtMs: nowMs };
+    this.#connections.add(new Connection(input.connectionId, attachment));
   }
 
   #receive(input: Input & { type: "receive" }, nowMs: number): void {
