@@ -1,5 +1,6 @@
 import type { Access } from "./access/access.ts";
 import type { Clock } from "./clock.ts";
+import type { ParkingSpace } from "./connection/parked-input.ts";
 import type { CoreConfig } from "./config.ts";
 import type { Counters } from "./counters.ts";
 import type { Layout } from "./placement.ts";
@@ -16,6 +17,7 @@ export interface ShardContext {
   readonly access: Access;
   readonly counters: Counters;
   readonly clock: Clock;
+  readonly parking: ParkingSpace;
   readonly output: Output;
   readonly log: MessageLog;
   readonly sessions: Sessions;

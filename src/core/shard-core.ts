@@ -9,6 +9,7 @@ import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { ParkingSpace } from "./connection/parked-input.ts";
 import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
 import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
 import type { Traffic } from "./figures.ts";
@@ -62,6 +63,7 @@ export class ShardCore implements ShardContext {
   readonly access: Access;
   readonly counters = new Counters();
   readonly clock = new Clock();
+  readonly parking = new ParkingSpace();
   readonly output: Output;
   readonly log: MessageLog;
   readonly sessions: Sessions;
@@ -373,19 +375,12 @@ export class ShardCore implements ShardContext {
   }
 
   #figures(nowMs: number): ServerFigures {
-    const { config, counters, sessions, log } = this;
-    const { version } = config;
+    const { counters, log, sessions } = this;
+    const { peers, retained } = this.#parts;
+    const { version } = this.config;
+    const startedAtMs = this.#startedAtMs;
     const { traffic } = this.#ports;
-    const sources = {
-      version,
-      startedAtMs: this.#startedAtMs,
-      counters,
-      sessions,
-      log,
-      retained: this.#parts.retained,
-      peers: this.#parts.peers,
-    };
-    return figuresOf({ ...sources, traffic }, nowMs);
+    return figuresOf({ version, startedAtMs, counters, sessions, log, retained, peers, traffic }, nowMs);
   }
 
   /** `$SYS` costs nothing while nobody is subscribed to it. */

@@ -31,7 +31,8 @@ export class Shard extends DurableObject<Env> {
     const { config, index } = placeOf(state, env);
     this.#config = config;
     this.#links = new PeerLinks((to) => shardStub(env, this.#config, to));
-    if (!this.#config.core.allowsAnonymous) {
+    const { allowsAnonymous, authenticates, authenticationMethods } = this.#config.core;
+    if (!allowsAnonymous && !authenticates && authenticationMethods.size === 0) {
       console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
     }
     this.#host = new ShardHost(this.#config, {

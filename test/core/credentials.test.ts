@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Identity } from "../../src/core/access/identity.ts";
 import { identityBytesMax, identitySizeBytes } from "../../src/core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
-import { parkedBytesMax } from "../../src/core/connection/parked-input.ts";
+import { parkedBytesMax, parkedBytesOfShardMax } from "../../src/core/connection/parked-input.ts";
 import type { ClientPacket } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
@@ -216,6 +216,61 @@ describe("until the host has answered", () => {
     expect([shard.openConnectionIds, shard.sessionCount, shard.isAwake]).toEqual([[], 0, false]);
   });
 
+  test("not more than 8 MiB wait in a shard, and those who leave make room", () => {
+    const shard = setUpSlow({ shards: 1 });
+    const payload = "x".repeat(parkedBytesMax - 400);
+    const count = Math.floor(parkedBytesOfShardMax / parkedBytesMax);
+    const clients = Array.from({ length: count }, () => connect(shard));
+    for (const client of clients) client.publish("a", payload);
+    expect(clients.every(({ isConnected }) => isConnected)).toBe(true);
+    const late = connect(shard);
+    late.publish("a", payload);
+    expect(late.connack.reasonCode).toBe(ReasonCode.QuotaExceeded);
+    for (const _ of clients) shard.answer(failure);
+    shard.answer();
+    const again = Array.from({ length: count }, () => connect(shard));
+    for (const client of again) client.publish("a", payload);
+    expect(again.every(({ isConnected }) => isConnected)).toBe(true);
+    shard.advance(10_000);
+    const last = connect(shard);
+    last.publish("a", payload);
+    expect(last.isConnected).toBe(true);
+  });
+
+  test.each<[string, (shard: Harness, client: SimulatedClient) => void]>([
+    ["gets in", (shard) => shard.answer()],
+    ["is refused", (shard) => shard.answer(failure)],
+    [
+      "finds no room",
+      (shard) => {
+        connect(shard);
+        // The other one is first.
+        shard.questions?.reverse();
+        shard.answer();
+        shard.answer();
+      },
+    ],
+    ["waits too long", (shard) => shard.advance(10_000)],
+    [
+      "leaves",
+      (shard, client) => {
+        client.lose();
+        shard.answer();
+      },
+    ],
+    [
+      "does not take what it is sent",
+      (shard, { connectionId }) => shard.tell({ type: "stalled", connectionId }),
+    ],
+  ])("nothing is left of what waited when a client %s", (_, end) => {
+    const shard = setUpSlow({ shards: 1, limits: { connectionsMax: 1 } });
+    const client = connect(shard);
+    client.publish("a", "x".repeat(1000));
+    expect(shard.shards[0]?.core.parking.usedBytes).toBeGreaterThan(1000);
+    end(shard, client);
+    expect(shard.shards[0]?.core.parking.usedBytes).toBe(0);
+  });
+
   test("small packets have their weight", () => {
     const shard = setUpSlow();
     const client = connect(shard);
@@ -426,7 +481,7 @@ describe("in an attachment", () => {
         const bytes = encodeAttachment("c", whole);
         expect(decodeAttachment(bytes)).toStrictEqual({ connectionId: "c", attachment: whole });
         const without = encodeAttachment("c", { boot: 1, openedAtMs: 2, randomClientId: "r" });
-        const counted = identitySizeBytes({ ...identity, method: "token" });
+        const counted = identitySizeBytes(identity);
         expect(encodeAttachment("c", attachment).length - without.length).toBeLessThanOrEqual(counted);
       }),
     );

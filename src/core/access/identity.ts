@@ -19,7 +19,7 @@ export interface Identity {
 /** Largest encoded identity: it shares a socket's attachment with the rest of the connection. */
 export const identityBytesMax = 4 * 1024;
 
-/** Of a client that shows no credential. */
+/** Of every client that shows no credential: it is known by being this one. */
 export const anonymousIdentity: Identity = {
   method: "anonymous",
   roles: ["anonymous"],
@@ -27,10 +27,10 @@ export const anonymousIdentity: Identity = {
   rules: [],
 };
 
-/** What an identity takes at most in an attachment. An anonymous one is not kept: it says nothing. */
+/** What an identity takes at most in an attachment. The anonymous one is not kept. */
 export function identitySizeBytes(identity: Identity): number {
-  const { method, username = "", clientId = "", roles, claims, rules } = identity;
-  if (method === "anonymous") return 0;
+  if (identity === anonymousIdentity) return 0;
+  const { username = "", clientId = "", roles, claims, rules } = identity;
   let sizeBytes = 32 + textBytes(username) + textBytes(clientId);
   for (const role of roles) sizeBytes += textBytes(role);
   for (const [name, value] of Object.entries(claims)) sizeBytes += 1 + textBytes(name) + textBytes(value);

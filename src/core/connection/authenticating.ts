@@ -149,7 +149,7 @@ function beginAnew(
 }
 
 function begin(
-  { clock }: ShardContext,
+  { clock, parking }: ShardContext,
   connection: Connection,
   what: Pick<Authentication, "method" | "connect">,
   nowMs: number,
@@ -159,7 +159,7 @@ function begin(
     sinceMs: nowMs,
     state: undefined,
     isAsked: false,
-    parked: new ParkedInput(),
+    parked: new ParkedInput(parking),
   };
   connection.authentication = authentication;
   clock.watchConnection(connection);
@@ -248,7 +248,8 @@ function handleSuccess(
 
 /** Before CONNACK by CONNACK, after it by DISCONNECT ([MQTT-4.12.0-4], [MQTT-4.12.1-2]). */
 function end(context: ShardContext, connection: Connection, refusal: Refusal, nowMs: number): void {
-  const connect = connection.authentication?.connect;
+  const { connect, parked } = connection.authentication ?? {};
+  parked?.take();
   connection.authentication = undefined;
   if (connect !== undefined) {
     refuse(context, connection, connect.protocolVersion, refusal);

@@ -162,7 +162,7 @@ export class Connection {
       ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
       ...(this.address !== undefined && { address: this.address }),
       // Who is connected and has none is anonymous.
-      ...(identity !== undefined && identity.method !== "anonymous" && { identity }),
+      ...(identity !== undefined && identity !== anonymousIdentity && { identity }),
       ...(client !== undefined && { client }),
     };
   }

@@ -60,7 +60,8 @@ export function receiveStep(
 ): void {
   const parked = connection.authentication?.parked;
   if (!handleStep(context, connection, attempt, step, nowMs) || parked === undefined) return;
-  if (!connection.isClosed) handlePackets(context, connection, parked.take(), nowMs);
+  const packets = parked.take();
+  if (!connection.isClosed) handlePackets(context, connection, packets, nowMs);
   if (connection.isClosed || awaitsHost(connection)) return;
   const { fault } = parked;
   parked.fault = undefined;
