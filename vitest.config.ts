@@ -33,7 +33,13 @@ const workerd = {
       miniflare: {
         compatibilityDate: COMPATIBILITY_DATE,
         compatibilityFlags: [...COMPATIBILITY_FLAGS],
-        bindings: { ANONYMOUS: "true", SHARDS: "1", SOCKETS: "hibernating", FLUSHES_PER_SEC_MAX: "20" },
+        bindings: {
+          ANONYMOUS: "true",
+          SYS_TOPICS: "everybody",
+          SHARDS: "1",
+          SOCKETS: "hibernating",
+          FLUSHES_PER_SEC_MAX: "20",
+        },
         durableObjects: { SHARD: { className: "TestShard", useSQLite: true } },
       },
     }),

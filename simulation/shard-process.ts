@@ -374,6 +374,8 @@ export class ShardProcess {
         const { life } = this;
         return this.#emit(() => this.#parts.onCall(effect.batch, life));
       }
+      case "authenticate":
+        throw new Error("a client has credentials");
       case "answer":
         return this.#emit(() => {
           if (this.#unanswered.delete(effect.callId)) this.#parts.onAnswer(effect.callId, effect.answer);

@@ -191,7 +191,10 @@ function configOf({ flushesPerSecMax, logSparseBytesMax }: Plan, placement: Plac
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,
-    authenticationMethods: new Map(),
+    authenticates: false,
+    authenticationMethods: new Set(),
+    permissions: [],
+    serverTopicsFor: "everybody",
     version: "simulated",
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
+import { isRuleFilter } from "./core/access/template.ts";
 import type { CoreConfig } from "./core/config.ts";
 import type { Limits } from "./core/limits.ts";
 import { defaultLimits, queuePolicies } from "./core/limits.ts";
@@ -68,6 +69,43 @@ function choice(standard: boolean) {
     .default(standard);
 }
 
+/** A setting that holds JSON. */
+function json(error: string) {
+  return z.string({ error }).transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue(error);
+      return z.NEVER;
+    }
+  });
+}
+
+const notAFilter = "must be a Topic Filter";
+const rulesError =
+  'must be a JSON array such as [{"effect": "allow", "action": "all", "topicFilter": "a/#"}]';
+
+/** Rules for everybody. */
+const rules = json(rulesError)
+  .pipe(
+    z.array(
+      z.strictObject(
+        {
+          effect: z.enum(["allow", "deny"], { error: 'must be "allow" or "deny"' }),
+          action: z.enum(["publish", "subscribe", "all"], {
+            error: 'must be "publish", "subscribe" or "all"',
+          }),
+          topicFilter: z.string({ error: notAFilter }).refine(isRuleFilter, { error: notAFilter }),
+          qosMax: z.literal([0, 1, 2], { error: "must be 0, 1 or 2" }).exactOptional(),
+          retain: z.boolean({ error: "must be true or false" }).exactOptional(),
+        },
+        { error: "must be a rule, with nothing more than a rule has" },
+      ),
+      { error: rulesError },
+    ),
+  )
+  .default([]);
+
 /** What a namespace may have of its own, by the names of the Worker's variables and of the environment of `npm start`. */
 const settings = z.object({
   SHARDS: wholeNumber(1, shardsMax, 1),
@@ -79,6 +117,8 @@ const settings = z.object({
     .enum(["hibernating", "resident"], { error: 'must be "hibernating" or "resident"' })
     .default("hibernating"),
   ANONYMOUS: choice(false),
+  PERMISSIONS: rules,
+  SYS_TOPICS: oneOf(["operators", "everybody"]).default("operators"),
   FLUSHES_PER_SEC_MAX: z
     .union([z.literal("unlimited").transform(() => Infinity), z.coerce.number().positive()], {
       error: 'must be a positive number or "unlimited"',
@@ -117,16 +157,7 @@ type Settings = z.infer<typeof settings>;
 const namespacesError = 'must be a JSON object such as {"plant-a": {"SHARDS": "4"}}';
 
 /** The other namespaces, each with the settings in which it differs. */
-const namespaces = z
-  .string({ error: namespacesError })
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue(namespacesError);
-      return z.NEVER;
-    }
-  })
+const namespaces = json(namespacesError)
   .pipe(
     z.record(
       z.string().regex(namespacePattern, { error: namespacesError }),
@@ -204,7 +235,10 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,
-    authenticationMethods: new Map(),
+    authenticates: false,
+    authenticationMethods: new Set(),
+    permissions: parsed.data.PERMISSIONS,
+    serverTopicsFor: parsed.data.SYS_TOPICS,
     version,
   };
   const location = locationOf(parsed.data, prefix);

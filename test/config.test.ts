@@ -44,6 +44,47 @@ describe("The settings of the broker", () => {
     expect(parseConfig({ ANONYMOUS: "true" }).core.allowsAnonymous).toBe(true);
   });
 
+  test("SYS_TOPICS are for operators unless they are opened", () => {
+    expect(parseConfig({}).core.serverTopicsFor).toBe("operators");
+    expect(parseConfig({ SYS_TOPICS: "everybody" }).core.serverTopicsFor).toBe("everybody");
+    expect(() => parseConfig({ SYS_TOPICS: "nobody" })).toThrow(
+      "SYS_TOPICS must be one of operators, everybody",
+    );
+  });
+
+  test("PERMISSIONS are rules for everybody", () => {
+    expect(parseConfig({}).core.permissions).toEqual([]);
+    const rules = [
+      { effect: "allow", action: "all", topicFilter: "a/${clientId}/#" },
+      { effect: "deny", action: "publish", topicFilter: "#", qosMax: 1, retain: false },
+    ];
+    expect(parseConfig({ PERMISSIONS: JSON.stringify(rules) }).core.permissions).toEqual(rules);
+  });
+
+  const rule = { effect: "allow", action: "all", topicFilter: "#" };
+
+  test.each([
+    ["[", "PERMISSIONS must be a JSON array"],
+    ["{}", "PERMISSIONS must be a JSON array"],
+    ["[1]", "PERMISSIONS.0 must be a rule"],
+    [JSON.stringify([rule, { ...rule, effect: "maybe" }]), 'PERMISSIONS.1.effect must be "allow" or "deny"'],
+    [JSON.stringify([{ ...rule, action: "read" }]), "PERMISSIONS.0.action must be"],
+    [JSON.stringify([{ ...rule, qosMax: 3 }]), "PERMISSIONS.0.qosMax must be 0, 1 or 2"],
+    [JSON.stringify([{ ...rule, retain: "no" }]), "PERMISSIONS.0.retain must be true or false"],
+    [JSON.stringify([{ ...rule, qos: 1 }]), "PERMISSIONS.0 must be a rule, with nothing more"],
+    [
+      JSON.stringify([{ effect: "allow", action: "all" }]),
+      "PERMISSIONS.0.topicFilter must be a Topic Filter",
+    ],
+    ...["", "a/#/b", "a+", "${user}", "a/${claim.}", "$share/a/b", "${clientId"].map((topicFilter) => [
+      JSON.stringify([{ ...rule, topicFilter }]),
+      "PERMISSIONS.0.topicFilter must be a Topic Filter",
+    ]),
+  ] as [string, string][])("PERMISSIONS=%s is refused by name", (text, message) => {
+    expect(() => parseConfig({ PERMISSIONS: text })).toThrow(ConfigError);
+    expect(() => parseConfig({ PERMISSIONS: text })).toThrow(message);
+  });
+
   test("QUEUED_MESSAGES_PER_SESSION_MAX bounds the queue in the log", () => {
     const { queue } = parseConfig({ QUEUED_MESSAGES_PER_SESSION_MAX: "12" }).core.limits;
     expect(queue).toEqual({ ...defaultLimits.queue, messagesMax: 12 });

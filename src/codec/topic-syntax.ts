@@ -1,4 +1,5 @@
 /** Syntax of Topic Names and Topic Filters, section 4.7, apart from how many levels a broker allows. */
+import { hasWildcard, isFilterWellFormed } from "../core/topic.ts";
 
 const SHARED_PREFIX = "$share/";
 
@@ -10,35 +11,16 @@ export function isValidTopicName(topicName: string): boolean {
 
 /** True for a Topic Filter that can be subscribed to, shared subscriptions included. */
 export function isValidTopicFilter(topicFilter: string): boolean {
-  if (!isSharedTopicFilter(topicFilter)) return areValidLevels(topicFilter);
+  if (!isSharedTopicFilter(topicFilter)) return isFilterWellFormed(topicFilter);
   const nameEnd = topicFilter.indexOf("/", SHARED_PREFIX.length);
   // [MQTT-4.8.2-2] the ShareName is followed by "/" and a Topic Filter.
   if (nameEnd === -1) return false;
   const shareName = topicFilter.slice(SHARED_PREFIX.length, nameEnd);
   // [MQTT-4.8.2-1] the ShareName has at least one character, and none of "/", "+" and "#".
-  return shareName !== "" && !hasWildcard(shareName) && areValidLevels(topicFilter.slice(nameEnd + 1));
+  return shareName !== "" && !hasWildcard(shareName) && isFilterWellFormed(topicFilter.slice(nameEnd + 1));
 }
 
 /** True for a filter that asks for a shared subscription, well-formed or not. */
 export function isSharedTopicFilter(topicFilter: string): boolean {
   return topicFilter.startsWith(SHARED_PREFIX);
-}
-
-function hasWildcard(text: string): boolean {
-  return text.includes("+") || text.includes("#");
-}
-
-function areValidLevels(filter: string): boolean {
-  // [MQTT-4.7.3-1] at least one character.
-  if (filter === "") return false;
-  if (!hasWildcard(filter)) return true;
-  const levels = filter.split("/");
-  return levels.every((level, index) => isValidLevel(level, index === levels.length - 1));
-}
-
-function isValidLevel(level: string, isLast: boolean): boolean {
-  // [MQTT-4.7.1-1] "#" is alone in the last level.
-  if (level === "#") return isLast;
-  // [MQTT-4.7.1-2] "+" is alone in its level.
-  return level === "+" || !hasWildcard(level);
 }

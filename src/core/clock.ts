@@ -53,7 +53,7 @@ export class Clock {
     this.#volatile.schedule(session);
   }
 
-  takeSilentConnection(nowMs: number): Connection | undefined {
+  takeDueConnection(nowMs: number): Connection | undefined {
     return this.#keepAlive.take(nowMs);
   }
 
@@ -93,12 +93,15 @@ export class Clock {
   }
 }
 
-/** Keep alive; and at least every hour a look at a connection whose session has a row. */
+/** Keep alive, the end of the identity; and at least every hour a look at a connection whose session has a row. */
 function alarmDueOf(connection: Connection): number | undefined {
   if (connection.isClosed) return undefined;
-  const { keepAliveDueAtMs, session, lastSeenAtMs, lookedAtMs } = connection;
-  if (session?.needsRow !== true) return keepAliveDueAtMs;
-  return Math.min(keepAliveDueAtMs ?? Infinity, Math.max(lastSeenAtMs, lookedAtMs) + Times.alarmHorizonMs);
+  const { expiresAtMs = Infinity, keepAliveDueAtMs = Infinity, session } = connection;
+  const isLookedAfter = session?.needsRow === true;
+  const heardAtMs = Math.max(connection.lastSeenAtMs, connection.lookedAtMs);
+  const lookDueAtMs = isLookedAfter ? heardAtMs + Times.alarmHorizonMs : Infinity;
+  const dueAtMs = Math.min(keepAliveDueAtMs, expiresAtMs, lookDueAtMs);
+  return dueAtMs === Infinity ? undefined : dueAtMs;
 }
 
 function volatileDueOf(session: Session): number | undefined {

@@ -1,4 +1,6 @@
 /** What the core asks its host to do. The host carries effects out in order, after the event that caused them. */
+import type { Identity } from "./access/identity.ts";
+import type { AuthenticationRequest } from "./authentication.ts";
 import type { Delivery, ProtocolVersion, ServerPacket } from "./packet.ts";
 import type { Batch, BatchAnswer } from "./peers/message.ts";
 import type { DeliveryState, SubscriptionRecord, WriteSet } from "./storage-port.ts";
@@ -26,6 +28,13 @@ export type Effect =
   | { readonly type: "attach"; readonly connectionId: string; readonly attachment: ConnectionAttachment }
   /** Write, then run what may only be seen once the write is safe. A failed write is a reset of the shard. */
   | { readonly type: "commit"; readonly writes: WriteSet; readonly effects: readonly Effect[] }
+  /** Verify this; the answer comes back as an input with the same number. */
+  | {
+      readonly type: "authenticate";
+      readonly connectionId: string;
+      readonly attempt: number;
+      readonly request: AuthenticationRequest;
+    }
   /** Send the batch to the shard `batch.to`; its answer, or the failure, comes back as an input. */
   | { readonly type: "call"; readonly batch: Batch }
   /** Answer the call of another shard. */
@@ -44,6 +53,9 @@ export interface ConnectionAttachment {
   /** Becomes the Client Identifier of a client that leaves the choice to the server. */
   readonly randomClientId: string;
   readonly clientIdHint?: string;
+  readonly address?: string;
+  /** Absent for an anonymous client, and before CONNECT for one whose upgrade request had no credential. */
+  readonly identity?: Identity;
   /** Absent until CONNECT. */
   readonly client?: AttachedClient;
 }

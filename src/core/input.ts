@@ -1,4 +1,7 @@
 /** What happens to a shard. Every input is handled in one synchronous turn. */
+import type { Identity } from "./access/identity.ts";
+import type { Policy } from "./access/policy.ts";
+import type { AuthenticationStep } from "./authentication.ts";
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
 import type { CloseCode } from "./effect.ts";
@@ -30,7 +33,20 @@ export type Input =
       readonly connectionId: string;
       readonly randomClientId: string;
       readonly clientIdHint?: string;
+      /** The client's network address, as the platform tells it. */
+      readonly address?: string;
+      /** Of a credential in the upgrade request, verified. */
+      readonly identity?: Identity;
     }
+  /** The host's answer to "authenticate". */
+  | {
+      readonly type: "authenticated";
+      readonly connectionId: string;
+      readonly attempt: number;
+      readonly step: AuthenticationStep;
+    }
+  /** The policy of the namespace, after a change. */
+  | { readonly type: "policy"; readonly policy: Policy }
   /** A WebSocket message, decoded: whole packets, then perhaps a fault. */
   | {
       readonly type: "receive";

@@ -55,7 +55,7 @@ export interface Limits {
   /** The whole database of a shard; beyond it, what would need more room is refused. */
   readonly storedBytesMax: number;
   readonly connectionsMax: number;
-  /** Subscriptions of a session without a row that are kept in the socket's attachment. */
+  /** Subscriptions of a session without a row, and its identity, that are kept in the socket's attachment. */
   readonly attachedSubscriptionsBytesMax: number;
 }
 
@@ -108,7 +108,7 @@ export const defaultLimits: Limits = {
 
 /** Times of the broker's own, apart from what clients ask for. */
 export const Times = {
-  /** A socket without a CONNECT, or with an unfinished packet, is closed after this. */
+  /** A socket without a CONNECT, with an unfinished packet or with an authentication under way is closed after this. */
   incompletePacketMs: 10_000,
   /** Keep alive and other due times may be served this much late, so that alarms are few. */
   alarmSlipMs: 4_500,

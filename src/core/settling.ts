@@ -1,3 +1,4 @@
+import type { Access } from "./access/access.ts";
 import type { Boot } from "./boot.ts";
 import type { Clock } from "./clock.ts";
 import type { CostMeter } from "./cost/cost-meter.ts";
@@ -9,6 +10,7 @@ import type { WriteSet } from "./storage-port.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 export interface SettlingParts extends ShardParts {
+  readonly access: Access;
   readonly boot: Boot;
   readonly clock: Clock;
   readonly cost: CostMeter;
@@ -70,16 +72,19 @@ export class Settling {
   }
 
   commit(nowMs: number): void {
-    const { boot, cost, delivering, flushes, log, output, peers, retained, routes, sessions } = this.#parts;
+    const { access, boot, cost, delivering, flushes, log, output } = this.#parts;
+    const { peers, retained, routes, sessions } = this.#parts;
     flushes.spend(nowMs);
     const changedRows = sessions.takeChangedRows();
     const shard = boot.takeUnwritten();
+    const policy = access.takeUnwritten();
     const writes: WriteSet = {
       sessions: changedRows,
       retainedBlocks: retained.flush(),
       ...log.flush(),
       routes: routes.takeUnwritten(),
       ...(shard !== undefined && { shard }),
+      ...(policy !== undefined && { policy }),
     };
     addCost(writes, cost);
     const before = output.take();
@@ -92,8 +97,8 @@ export class Settling {
   }
 
   get #hasUrgentRows(): boolean {
-    const { boot, routes, sessions } = this.#parts;
-    return sessions.hasChangedRows || boot.hasUnwritten || routes.hasUnwritten;
+    const { access, boot, routes, sessions } = this.#parts;
+    return sessions.hasChangedRows || boot.hasUnwritten || routes.hasUnwritten || access.hasUnwritten;
   }
 
   #attach(): void {

@@ -1,4 +1,6 @@
+import type { Access } from "./access/access.ts";
 import type { Clock } from "./clock.ts";
+import type { ParkingSpace } from "./connection/parked-input.ts";
 import type { CoreConfig } from "./config.ts";
 import type { Counters } from "./counters.ts";
 import type { Layout } from "./placement.ts";
@@ -12,8 +14,10 @@ import type { TopicOwners } from "./topics/topic-owners.ts";
 /** The parts of a shard that the packet handlers work on. */
 export interface ShardContext {
   readonly config: CoreConfig;
+  readonly access: Access;
   readonly counters: Counters;
   readonly clock: Clock;
+  readonly parking: ParkingSpace;
   readonly output: Output;
   readonly log: MessageLog;
   readonly sessions: Sessions;

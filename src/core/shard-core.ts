@@ -1,26 +1,25 @@
+import { Access } from "./access/access.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
-import type { CostMeter } from "./cost/cost-meter.ts";
 import { Counters } from "./counters.ts";
+import { judge } from "./connection/admitting.ts";
+import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
-import { handlePacket, refuseBytes } from "./connection/receiving.ts";
-import type { AttachedClient, Effect, SurvivingConnections } from "./effect.ts";
-import type { Traffic } from "./figures.ts";
+import { ParkingSpace } from "./connection/parked-input.ts";
+import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
+import type { AttachedClient, Effect } from "./effect.ts";
 import { figuresOf } from "./figures.ts";
 import type { Input } from "./input.ts";
 import { Times } from "./limits.ts";
 import { Output } from "./output.ts";
 import { MessageLog } from "./queue/message-log.ts";
 import { ReasonCode } from "./reason-code.ts";
-import type { SocketBuffers } from "./session/delivering.ts";
 import { Delivering } from "./session/delivering.ts";
 import type { ShardContext } from "./shard-context.ts";
-import type { ShardStorage } from "./storage-port.ts";
-import type { StorageRoom } from "./storage-room.ts";
 import { Settling } from "./settling.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Layout } from "./placement.ts";
@@ -28,29 +27,17 @@ import type { Replaying } from "./session/replaying.ts";
 import type { Sessions } from "./session/sessions.ts";
 import type { ShardParts } from "./shard-parts.ts";
 import { assemble } from "./shard-parts.ts";
+import type { ShardPorts } from "./shard-ports.ts";
 import type { TopicOwners } from "./topics/topic-owners.ts";
 import type { ServerFigures } from "./topics/server-topics.ts";
 import { ServerTopics } from "./topics/server-topics.ts";
 import { Upkeep } from "./upkeep.ts";
 
-export interface ShardPorts {
-  /** Number of the shard in its namespace, from 0. */
-  readonly shardIndex: number;
-  readonly storage: ShardStorage;
-  readonly connections: SurvivingConnections;
-  readonly sockets: SocketBuffers;
-  readonly traffic: Traffic;
-  readonly cost: CostMeter;
-  readonly room: StorageRoom;
-  /** Client Identifiers whose due work failed too often; it is left alone. */
-  readonly quarantined: ReadonlySet<string>;
-}
-
 /** Inputs from outside, other than the alarm itself. */
-const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called"];
+const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
 
 /** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
-const joins: readonly Input["type"][] = ["settle", "receive", "called", "answered"];
+const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];
 
 const noItems: ReadonlySet<number> = new Set();
 
@@ -60,8 +47,10 @@ const noItems: ReadonlySet<number> = new Set();
  */
 export class ShardCore implements ShardContext {
   readonly config: CoreConfig;
+  readonly access: Access;
   readonly counters = new Counters();
   readonly clock = new Clock();
+  readonly parking = new ParkingSpace();
   readonly output: Output;
   readonly log: MessageLog;
   readonly sessions: Sessions;
@@ -84,6 +73,7 @@ export class ShardCore implements ShardContext {
   constructor(config: CoreConfig, ports: ShardPorts) {
     this.config = config;
     this.#ports = ports;
+    this.access = new Access(config, ports.storage);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
     const isStorageFull = (): boolean => this.isStorageFull;
@@ -104,6 +94,7 @@ export class ShardCore implements ShardContext {
     this.#connections = new Connections(ports.connections, this.clock, this.output);
     this.#settling = new Settling({
       ...this.#parts,
+      access: this.access,
       boot: this.#boot,
       clock: this.clock,
       cost: ports.cost,
@@ -195,6 +186,10 @@ export class ShardCore implements ShardContext {
         return this.#open(input, nowMs);
       case "receive":
         return this.#receive(input, nowMs);
+      case "authenticated":
+        return this.#authenticated(input, nowMs);
+      case "policy":
+        return this.#replacePolicy(input, nowMs);
       case "closed":
         return this.#closed(input.connectionId, nowMs);
       case "load":
@@ -241,42 +236,38 @@ export class ShardCore implements ShardContext {
     else this.#parts.peers.answered(to, head, answer, nowMs);
   }
 
-  #open({ connectionId, randomClientId, clientIdHint }: Input & { type: "open" }, nowMs: number): void {
-    const hint = clientIdHint !== undefined && { clientIdHint };
-    const attachment = { boot: this.#boot.number, openedAtMs: nowMs, randomClientId, ...hint };
-    this.#connections.add(new Connection(connectionId, attachment));
+  #open(input: Input & { type: "open" }, nowMs: number): void {
+    const attachment = { ...input, boot: this.#boot.number, openedAtMs: nowMs };
+    this.#connections.add(new Connection(input.connectionId, attachment));
   }
 
   #receive(input: Input & { type: "receive" }, nowMs: number): void {
     const connection = this.#connection(input.connectionId);
     // A connection that was ended from here may still have said something.
     if (connection === undefined || connection.isClosed) return;
-    for (const packet of input.packets) {
-      connection.lastSeenAtMs = nowMs;
-      handlePacket(this, connection, packet, nowMs);
-      if (connection.isClosed) break;
-    }
-    if (input.fault !== undefined && !connection.isClosed) refuseBytes(this, connection, input.fault, nowMs);
-    if (connection.isClosed) {
-      this.#connections.delete(connection.connectionId);
-      return;
-    }
-    this.#noteUnfinished(connection, input.unfinished, input.packets.length > 0, nowMs);
-    if (connection.isLastSeenStale) this.output.outdatedAttachments.add(connection);
+    receive(this, connection, input, nowMs);
+    if (connection.isClosed) this.#connections.delete(connection.connectionId);
   }
 
-  #noteUnfinished(connection: Connection, unfinished: boolean, progressed: boolean, nowMs: number): void {
-    if (!unfinished) {
-      connection.unfinishedSinceMs = undefined;
-    } else if (progressed || connection.unfinishedSinceMs === undefined) {
-      connection.unfinishedSinceMs = nowMs;
-      this.clock.watchConnection(connection);
-    }
+  #authenticated({ connectionId, attempt, step }: Input & { type: "authenticated" }, nowMs: number): void {
+    const connection = this.#connections.find(connectionId);
+    // The client may have left, or the shard may have forgotten it.
+    if (connection === undefined || connection.isClosed) return;
+    receiveStep(this, connection, attempt, step, nowMs);
+    if (connection.isClosed) this.#connections.delete(connectionId);
+  }
+
+  /** Everybody who is connected is judged again. */
+  #replacePolicy({ policy }: Input & { type: "policy" }, nowMs: number): void {
+    if (this.foreignLayout !== undefined || !this.access.replacePolicy(policy)) return;
+    this.load(nowMs);
+    for (const connection of this.#connections) judge(this, connection, nowMs);
+    this.#connections.dropClosed();
   }
 
   #closed(connectionId: string, nowMs: number): void {
     const connection = this.#connection(connectionId);
-    if (connection === undefined) return;
+    if (connection === undefined || hangsUpLater(connection)) return;
     if (connection.client !== undefined) this.load(nowMs);
     detach(this, connection, nowMs);
     this.output.outdatedAttachments.delete(connection);
@@ -299,7 +290,7 @@ export class ShardCore implements ShardContext {
     ) {
       if (one.client !== undefined) this.load(nowMs);
       const { reasonCode, reasonString } = one.incompleteness;
-      disconnect(this, one, reasonCode, reasonString, nowMs);
+      if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
       this.#connections.delete(one.connectionId);
     }
     this.#parts.peers.tick(nowMs);

@@ -3,6 +3,7 @@
  * The implementations are in `src/storage`, under one contract suite.
  */
 import type { CostRecord } from "./cost/cost-meter.ts";
+import type { Policy } from "./access/policy.ts";
 import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
 import type { Letter, RouteVersion } from "./peers/message.ts";
 import type { Layout } from "./placement.ts";
@@ -159,6 +160,7 @@ export interface WriteSet {
   /** Dead rows of the message log that are not worth keeping for the next segment. */
   readonly deadSlots: readonly number[];
   readonly routes: readonly RouteWrite[];
+  policy?: Policy;
 }
 
 export function emptyWriteSet(): WriteSet {
@@ -176,6 +178,7 @@ export interface ShardStorage {
   readSegmentHead(slot: number): SegmentHead | undefined;
   readSegment(slot: number): SegmentRecord | undefined;
   readRoutes(): Iterable<RouteRecord>;
+  readPolicy(): Policy | undefined;
   /** Applies all of it or, when it throws, nothing. */
   commit(writes: WriteSet): void;
   /** Rows read and written since the storage was opened, as Cloudflare bills them. */

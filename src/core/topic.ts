@@ -4,6 +4,22 @@ export function hasWildcard(topicFilter: string): boolean {
   return topicFilter.includes("+") || topicFilter.includes("#");
 }
 
+/** True for a Topic Filter, without the Shared Subscription form, that can match something (section 4.7). */
+export function isFilterWellFormed(topicFilter: string): boolean {
+  // [MQTT-4.7.3-1] at least one character.
+  if (topicFilter === "") return false;
+  if (!hasWildcard(topicFilter)) return true;
+  const levels = topicFilter.split("/");
+  return levels.every((level, index) => isValidLevel(level, index === levels.length - 1));
+}
+
+function isValidLevel(level: string, isLast: boolean): boolean {
+  // [MQTT-4.7.1-1] "#" is alone in the last level.
+  if (level === "#") return isLast;
+  // [MQTT-4.7.1-2] "+" is alone in its level.
+  return level === "+" || !hasWildcard(level);
+}
+
 export function levelCountOf(topic: string): number {
   let count = 1;
   for (let index = topic.indexOf("/"); index >= 0; index = topic.indexOf("/", index + 1)) count += 1;

@@ -43,9 +43,9 @@ export class Upkeep {
     if (lateMs > Times.alarmLateMs) pardonSilence(connections, nowMs);
     let left = pageCount - this.#settleOlderBoots(nowMs);
     for (; left > 0; left -= 1) {
-      const connection = clock.takeSilentConnection(nowMs);
+      const connection = clock.takeDueConnection(nowMs);
       if (connection === undefined) break;
-      this.#inHand(connection.client?.clientId, () => this.#endSilence(connection, nowMs));
+      this.#inHand(connection.client?.clientId, () => this.#endWhenDue(connection, nowMs));
     }
     for (; left > 0; left -= 1) {
       const session = clock.takeDueSession(nowMs);
@@ -82,7 +82,12 @@ export class Upkeep {
     this.#clientIdInHand = undefined;
   }
 
-  #endSilence(connection: Connection, nowMs: number): void {
+  #endWhenDue(connection: Connection, nowMs: number): void {
+    if ((connection.expiresAtMs ?? Infinity) <= nowMs) {
+      const reasonString = "The credential has expired";
+      disconnect(this.#context, connection, ReasonCode.MaximumConnectTime, reasonString, nowMs);
+      return;
+    }
     if ((connection.keepAliveDueAtMs ?? Infinity) > nowMs) {
       // Only the alarm is to be kept going.
       connection.lookedAtMs = nowMs;

@@ -73,7 +73,7 @@ function brokerVariables(
 ): Record<string, string> {
   // on a disk of one's own a write costs no money
   const variables: Record<string, string> = { FLUSHES_PER_SEC_MAX: "unlimited" };
-  if (isLoopback(host)) variables["ANONYMOUS"] = "true";
+  if (isLoopback(host)) Object.assign(variables, { ANONYMOUS: "true", SYS_TOPICS: "everybody" });
   for (const name of settingNames) {
     const value = environment[name];
     if (value !== undefined && value !== "") variables[name] = value;

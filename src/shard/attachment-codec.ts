@@ -5,6 +5,8 @@
 import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
+import type { IdentityTuple } from "../storage/policy-codec.ts";
+import { fromIdentityTuple, toIdentityTuple } from "../storage/policy-codec.ts";
 import type { CostCountsTuple, DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
 import {
   fromCostCountsTuple,
@@ -49,6 +51,8 @@ export type AttachmentTuple = [
   clientIdHint: Optional<string>,
   client: Optional<ClientTuple>,
   cost?: CostShareTuple | undefined,
+  identity?: Optional<IdentityTuple>,
+  address?: Optional<string>,
 ];
 
 const problemInformationFlag = 1;
@@ -60,8 +64,8 @@ export function encodeAttachment(
   attachment: ConnectionAttachment,
   cost?: CostShare,
 ): AttachmentTuple {
-  const { boot, openedAtMs, randomClientId, clientIdHint, client } = attachment;
-  return [
+  const { boot, openedAtMs, randomClientId, clientIdHint, client, identity, address } = attachment;
+  const tuple: AttachmentTuple = [
     format,
     connectionId,
     boot,
@@ -71,6 +75,10 @@ export function encodeAttachment(
     client === undefined ? undefined : toClientTuple(client),
     cost === undefined ? undefined : [cost.run, cost.sinceSec, ...toCostCountsTuple(cost.counts)],
   ];
+  if (identity !== undefined || address !== undefined) {
+    tuple.push(identity && toIdentityTuple(identity), address);
+  }
+  return tuple;
 }
 
 export interface DecodedAttachment {
@@ -82,8 +90,9 @@ export interface DecodedAttachment {
 /** Undefined for what {@link encodeAttachment} did not make. */
 export function decodeAttachment(tuple: unknown): DecodedAttachment | undefined {
   if (!Array.isArray(tuple) || tuple[0] !== format) return undefined;
-  const [, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, cost] =
+  const [, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, ...others] =
     tuple as AttachmentTuple;
+  const [cost, identity, address] = others;
   return {
     connectionId,
     attachment: {
@@ -91,6 +100,8 @@ export function decodeAttachment(tuple: unknown): DecodedAttachment | undefined 
       openedAtMs,
       randomClientId,
       ...(isSet(clientIdHint) && { clientIdHint }),
+      ...(isSet(address) && { address }),
+      ...(isSet(identity) && { identity: fromIdentityTuple(identity) }),
       ...(isSet(client) && { client: fromClientTuple(client) }),
     },
     ...(isSet(cost) && { cost: fromCostShareTuple(cost) }),

@@ -1,5 +1,6 @@
-import { encodePacket, PublishEncoder } from "../codec/index.ts";
+import { encodePacket } from "../codec/index.ts";
 import type { Config } from "../config.ts";
+import type { Policy } from "../core/access/policy.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import { CostMeter } from "../core/cost/cost-meter.ts";
 import type { ConnectionAttachment, Effect } from "../core/effect.ts";
@@ -10,27 +11,24 @@ import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import { StorageRoom } from "../core/storage-room.ts";
 import { StorageFullError } from "../storage/storage-full-error.ts";
+import { Authentications } from "./authentications.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { DueTimer } from "./due-timer.ts";
 import { PeerCalls } from "./peer-calls.ts";
 import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
 import { Quarantine } from "./quarantine.ts";
-import type { ShardPlatform } from "./shard-platform.ts";
+import type { Arrival, ShardPlatform } from "./shard-platform.ts";
+import { Sockets } from "./sockets.ts";
 import { Turns } from "./turns.ts";
-import { UnsentSockets } from "./unsent-sockets.ts";
 
 /** Runs a {@link ShardCore}: feeds it what happens, carries out its effects, and counts what that costs. */
 export class ShardHost {
   readonly #config: Config;
   readonly #platform: ShardPlatform;
-  readonly #encoder = new PublishEncoder();
-  readonly #sockets = new Map<string, ClientSocket>();
-  readonly #unsent = new UnsentSockets();
-  readonly #traffic = { bytesReceived: 0, bytesSent: 0 };
-  /** Connections for which an effect failed. */
-  readonly #broken = new Set<string>();
+  readonly #sockets: Sockets;
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
+  readonly #authentications: Authentications;
   readonly #cost: CostMeter;
   readonly #turns = new Turns(
     () => this.#settle(),
@@ -46,7 +44,9 @@ export class ShardHost {
     this.#config = config;
     this.#platform = platform;
     this.#cost = new CostMeter(platform.storage);
+    this.#sockets = new Sockets(this.#cost);
     this.#calls = new PeerCalls(platform.callPeer, (input) => this.#handle(input));
+    this.#authentications = new Authentications(platform.authenticate, (input) => this.#handle(input));
     this.#room = new StorageRoom(platform.storage, config.core.limits.storedBytesMax);
     this.#core = this.#newCore();
   }
@@ -63,29 +63,26 @@ export class ShardHost {
     return this.#core.foreignLayout;
   }
 
-  open(socket: ClientSocket, clientIdHint?: string, assignedClientId?: string): void {
+  open(socket: ClientSocket, arrival: Arrival): void {
+    const { connectionId } = socket;
     this.#cost.requests += 1;
-    this.#sockets.set(socket.connectionId, socket);
-    this.#handle({
-      type: "open",
-      connectionId: socket.connectionId,
-      randomClientId: assignedClientId ?? `duramq-${crypto.randomUUID()}`,
-      ...(clientIdHint !== undefined && { clientIdHint }),
-    });
+    this.#sockets.add(socket);
+    const randomClientId = arrival.randomClientId ?? `duramq-${crypto.randomUUID()}`;
+    this.#handle({ type: "open", connectionId, ...arrival, randomClientId });
   }
 
   /** A socket that slept has something to say. */
   wake(socket: ClientSocket): ClientSocket {
     const known = this.#sockets.get(socket.connectionId);
     if (known !== undefined) return known;
-    this.#sockets.set(socket.connectionId, socket);
+    this.#sockets.add(socket);
     this.#cost.noteWoken(socket.connectionId, socket.restoredCost);
     return socket;
   }
 
   receive(socket: ClientSocket, data: ArrayBuffer | string): void {
     this.#cost.framesReceived += 1;
-    if (typeof data !== "string") this.#traffic.bytesReceived += data.byteLength;
+    if (typeof data !== "string") this.#sockets.traffic.bytesReceived += data.byteLength;
     const { packets, fault } = socket.decode(data);
     this.#handle({
       type: "receive",
@@ -98,7 +95,7 @@ export class ShardHost {
 
   closed(socket: ClientSocket): void {
     this.#handle({ type: "closed", connectionId: socket.connectionId });
-    this.#forget(socket);
+    this.#sockets.forget(socket);
   }
 
   alarm(): void {
@@ -130,6 +127,12 @@ export class ShardHost {
   cost(): CostFigures {
     this.#handle({ type: "load" });
     return this.#cost.figures();
+  }
+
+  /** Returns the version of the policy that holds now: an older one means that this one has to come again. */
+  setPolicy(policy: Policy): number {
+    this.#handle({ type: "policy", policy });
+    return this.#core.access.policy.version;
   }
 
   /** Another shard calls; the promise fails when a defect made the shard forget the call. */
@@ -168,7 +171,7 @@ export class ShardHost {
         list: () => this.#attachments(),
         read: (connectionId) => this.#sockets.get(connectionId)?.attachment,
       },
-      traffic: this.#traffic,
+      traffic: this.#sockets.traffic,
       cost: this.#cost,
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
       room: this.#room,
@@ -216,13 +219,17 @@ export class ShardHost {
 
   /** Nothing has come for a turn: the object may sleep, and then what it has counted is with one of its sockets. */
   #rest(): void {
-    const isHeld = this.#timer.isPending || this.#calls.isPending || this.#platform.isHeld();
+    const isHeld =
+      this.#timer.isPending ||
+      this.#calls.isPending ||
+      this.#authentications.isPending ||
+      this.#platform.isHeld();
     this.#cost.noteTime(isHeld, this.#platform.nowMs());
     if (this.#config.socketMode === "resident" || !this.#cost.hasUnshared) return;
     for (const { attachment, connectionId } of this.#sockets.values()) {
       if (attachment === undefined) continue;
       this.#cost.shareWith(connectionId);
-      this.#runForConnection({ type: "attach", connectionId, attachment });
+      this.#sockets.carryOut({ type: "attach", connectionId, attachment });
       return;
     }
   }
@@ -240,24 +247,9 @@ export class ShardHost {
       if (effect.type === "commit") this.#commit(effect);
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
       else if (effect.type === "call") this.#call(effect.batch);
+      else if (effect.type === "authenticate") this.#authentications.ask(effect);
       else if (effect.type === "answer") this.#calls.answer(effect.callId, effect.answer);
-      else this.#runForConnection(effect);
-    }
-  }
-
-  /** What fails for one connection ends that one only. */
-  #runForConnection(effect: Exclude<Effect, { type: "commit" | "setAlarm" | "call" | "answer" }>): void {
-    const { connectionId } = effect;
-    try {
-      if (effect.type === "send")
-        this.#write(connectionId, encodePacket(effect.packet, effect.protocolVersion));
-      else if (effect.type === "deliver")
-        this.#write(connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
-      else if (effect.type === "close") this.#close(effect);
-      else this.#sockets.get(connectionId)?.attach(effect.attachment, this.#cost.shareOf(connectionId));
-    } catch (error) {
-      console.error(`duramq: "${effect.type}" failed`, error);
-      this.#broken.add(connectionId);
+      else this.#sockets.carryOut(effect);
     }
   }
 
@@ -294,32 +286,11 @@ export class ShardHost {
     this.#platform.reset("commit failed");
   }
 
-  #write(connectionId: string, bytes: Uint8Array): void {
-    const socket = this.#sockets.get(connectionId);
-    if (socket === undefined) return;
-    socket.write(bytes);
-    this.#traffic.bytesSent += bytes.length;
-    this.#unsent.add(socket);
-  }
-
-  #close({ connectionId, code, reason }: Effect & { type: "close" }): void {
-    const socket = this.#sockets.get(connectionId);
-    if (socket === undefined) return;
-    socket.close(code, reason);
-    this.#forget(socket);
-  }
-
-  #forget(socket: ClientSocket): void {
-    this.#sockets.delete(socket.connectionId);
-    this.#unsent.forget(socket);
-    this.#cost.release(socket.connectionId);
-  }
-
   #settle(): void {
     this.#tryHandling({ type: "settle" });
     this.#sendAll();
     // Each of these ends at least one connection, so this ends.
-    while (this.#broken.size > 0 || this.#unsent.hasOverflowing) {
+    while (this.#sockets.hasBroken || this.#sockets.unsent.hasOverflowing) {
       this.#endOverflowing();
       this.#dismissBroken();
       this.#sendAll();
@@ -327,34 +298,31 @@ export class ShardHost {
   }
 
   #endOverflowing(): void {
-    for (const { connectionId } of this.#unsent.takeOverflowing())
+    for (const { connectionId } of this.#sockets.unsent.takeOverflowing())
       this.#tryHandling({ type: "stalled", connectionId });
   }
 
   #dismissBroken(): void {
-    const connectionIds = [...this.#broken];
-    this.#broken.clear();
-    for (const connectionId of connectionIds) {
+    for (const connectionId of this.#sockets.takeBroken()) {
       this.#tryHandling({ type: "closed", connectionId });
       this.#dismiss(connectionId);
     }
   }
 
   #sendAll(): void {
-    const fail = ({ connectionId }: ClientSocket): void => void this.#broken.add(connectionId);
-    this.#unsent.sendAll(fail, this.#platform.nowMs());
+    this.#sockets.sendAll(this.#platform.nowMs());
   }
 
   /** Only a pending timer, no alarm, for what is in memory only: it keeps the object awake, and memory with it. */
   #armTimer(nowMs: number): void {
     const { timerDueAtMs = Infinity } = this.#core;
-    const { checkDueAtMs = Infinity } = this.#unsent;
+    const { checkDueAtMs = Infinity } = this.#sockets.unsent;
     this.#timer.arm(Math.min(timerDueAtMs, checkDueAtMs), nowMs);
   }
 
   #fireTimer(): void {
     const nowMs = this.#platform.nowMs();
-    for (const { connectionId } of this.#unsent.takeStalled(nowMs))
+    for (const { connectionId } of this.#sockets.unsent.takeStalled(nowMs))
       this.#handle({ type: "stalled", connectionId });
     this.#handle({ type: "timer" });
   }
@@ -395,9 +363,9 @@ export class ShardHost {
     if (socket === undefined) return;
     if (socket.attachment?.client?.protocolVersion === 5) {
       const { ImplementationSpecificError: reasonCode } = ReasonCode;
-      this.#write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
+      this.#sockets.write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
     }
-    this.#close({ type: "close", connectionId, code: 1011, reason: "Internal error" });
+    this.#sockets.close(connectionId, 1011, "Internal error");
   }
 }
 

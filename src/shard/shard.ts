@@ -1,7 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Config } from "../config.ts";
+import type { Policy } from "../core/access/policy.ts";
+import type { AuthenticationStep } from "../core/authentication.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
+import { ReasonCode } from "../core/reason-code.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
@@ -12,6 +15,7 @@ import { ClientSocket } from "./client-socket.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { PeerSession } from "./peer-session.ts";
 import { ShardHost } from "./shard-host.ts";
+import type { Arrival } from "./shard-platform.ts";
 
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
@@ -36,11 +40,14 @@ export class Shard extends DurableObject<Env> {
       (to) => shardStub(env, this.#config, to),
       () => this.#host.noteReleased(),
     );
-    if (!this.#config.core.allowsAnonymous) {
+    const { allowsAnonymous, authenticates, authenticationMethods } = this.#config.core;
+    if (!allowsAnonymous && !authenticates && authenticationMethods.size === 0) {
       console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
     }
     this.#host = new ShardHost(this.#config, {
       shardIndex: index,
+      // Nobody is known yet.
+      authenticate: () => Promise.resolve(unknownClient),
       callPeer: (to, bytes) => this.#links.call(to, bytes),
       isHeld: () => this.#links.isHolding || this.#sessions.size > 0 || this.#resident.size > 0,
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
@@ -74,11 +81,7 @@ export class Shard extends DurableObject<Env> {
     server.binaryType = "arraybuffer";
     if (this.#config.socketMode === "hibernating") this.ctx.acceptWebSocket(server);
     else this.#acceptResident(server, socket);
-    host.open(
-      socket,
-      new URL(request.url).searchParams.get("clientId") ?? undefined,
-      request.headers.get(assignedClientIdHeader) ?? undefined,
-    );
+    host.open(socket, arrivalOf(request));
     const subprotocol = chooseSubprotocol(request.headers.get("sec-websocket-protocol"));
     return new Response(null, {
       status: 101,
@@ -126,6 +129,13 @@ export class Shard extends DurableObject<Env> {
     const host = this.#awake();
     host.noteBilledCall();
     return host.cost();
+  }
+
+  /** The policy of the namespace has changed. Returns the version that holds here, once it is written. */
+  setPolicy(policy: Policy): number {
+    const host = this.#awake();
+    host.noteBilledCall();
+    return host.setPolicy(policy);
   }
 
   /** A call of another shard of the namespace. */
@@ -213,6 +223,26 @@ export class Shard extends DurableObject<Env> {
     throw new Error(reason);
   }
 }
+
+function arrivalOf({ headers, url }: Request): Arrival {
+  const clientIdHint = new URL(url).searchParams.get("clientId");
+  const randomClientId = headers.get(assignedClientIdHeader);
+  const address = headers.get("cf-connecting-ip");
+  return {
+    ...(clientIdHint !== null && { clientIdHint }),
+    ...(randomClientId !== null && { randomClientId }),
+    ...(address !== null && address.length <= addressLengthMax && { address }),
+  };
+}
+
+/** Of an IPv6 address as text. */
+const addressLengthMax = 45;
+
+const unknownClient: AuthenticationStep = {
+  type: "failure",
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "No credentials are configured",
+};
 
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
 function isSendable(code: number): boolean {

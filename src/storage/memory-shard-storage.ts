@@ -1,3 +1,4 @@
+import type { Policy } from "../core/access/policy.ts";
 import type {
   RetainedBlockRecord,
   RetainedHead,
@@ -18,12 +19,18 @@ export class MemoryShardStorage implements ShardStorage {
   readonly #retainedBlocks = new Map<number, RetainedBlockRecord>();
   readonly #segments = new Map<number, SegmentRecord>();
   readonly #routes = new Map<string, RouteRecord>();
+  #policy: Policy | undefined;
   rowsRead = 0;
   rowsWritten = 0;
   readonly storedBytes = 0;
 
   readShard(): ShardRecord | undefined {
     return this.#shard;
+  }
+
+  readPolicy(): Policy | undefined {
+    if (this.#policy !== undefined) this.rowsRead += 1;
+    return this.#policy;
   }
 
   *readSessions(): Iterable<SessionRecord> {
@@ -85,6 +92,9 @@ export class MemoryShardStorage implements ShardStorage {
     for (const { version, ...place } of writes.routes) {
       this.#write(this.#routes, `${place.shard} ${place.filter}`, version && { ...place, version });
     }
+    if (writes.policy === undefined) return;
+    this.#policy = writes.policy;
+    this.rowsWritten += 1;
   }
 
   #write<Key, Value>(table: Map<Key, Value>, key: Key, value: Value | undefined): void {

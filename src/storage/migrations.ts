@@ -42,6 +42,12 @@ export const migrations: readonly (readonly Change[])[] = [
     )`,
     packRetainedRows,
   ],
+  [
+    // One row: who may do what.
+    `CREATE TABLE policy (
+      id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, record BLOB NOT NULL
+    )`,
+  ],
 ];
 
 /** How many migrations the database has had; 0 for an empty one. */

@@ -1,3 +1,4 @@
+import type { Policy } from "../core/access/policy.ts";
 import type {
   RetainedBlockRecord,
   RetainedHead,
@@ -12,6 +13,7 @@ import type {
   WriteSet,
 } from "../core/storage-port.ts";
 import { assertReadable, migrate, migrations, schemaVersionOf } from "./migrations.ts";
+import { decodePolicy, encodePolicy } from "./policy-codec.ts";
 import {
   decodePublications,
   decodeRetainedHead,
@@ -78,6 +80,11 @@ export class SqliteShardStorage implements ShardStorage {
     }
   }
 
+  readPolicy(): Policy | undefined {
+    const row = this.#first("SELECT version, record FROM policy");
+    return row && decodePolicy(Number(row["version"]), row["record"] as Uint8Array);
+  }
+
   *readSessions(): Iterable<SessionRecord> {
     for (const row of this.#query("SELECT client_id, record FROM session")) {
       yield decodeSession(row["client_id"] as string, row["record"] as Uint8Array);
@@ -127,6 +134,7 @@ export class SqliteShardStorage implements ShardStorage {
       for (const segment of writes.segments) this.#writeSegment(segment);
       for (const slot of writes.deadSlots) this.#database.run("DELETE FROM segment WHERE slot = ?", slot);
       for (const route of writes.routes) this.#writeRoute(route);
+      if (writes.policy !== undefined) this.#writePolicy(writes.policy);
     });
     this.#schemaVersion = migrations.length;
   }
@@ -141,6 +149,11 @@ export class SqliteShardStorage implements ShardStorage {
       layout?.topicKeyLevels ?? null,
       numberBlocks ?? null,
     );
+  }
+
+  #writePolicy(policy: Policy): void {
+    const record = encodePolicy(policy);
+    this.#database.run("INSERT OR REPLACE INTO policy VALUES (1, ?, ?)", policy.version, record);
   }
 
   #writeRoute({ filter, shard, version }: RouteWrite): void {

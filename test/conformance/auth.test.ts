@@ -1,30 +1,23 @@
 import { describe, expect, test } from "vitest";
-import type { AuthenticationMethod } from "../../src/core/authentication.ts";
+import { anonymousIdentity } from "../../src/core/access/identity.ts";
+import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import { Harness } from "../core/harness.ts";
 import { bytesOf, SimulatedClient, textOf } from "../core/simulated-client.ts";
 import { field, packet, properties, uint16 } from "../support/bytes.ts";
 import { afterConnect, WireClient } from "./wire.ts";
 
 /** Asks once, and takes "right" for an answer. */
-const asking: AuthenticationMethod = {
-  begin: () => {
-    let isAsked = false;
-    return {
-      next: (data) => {
-        if (!isAsked) {
-          isAsked = true;
-          return { type: "continue", data: bytesOf("who?") };
-        }
-        if (data !== undefined && textOf(data) === "right")
-          return { type: "success", data: bytesOf("welcome") };
-        return { type: "failure", reasonCode: 0x87, reasonString: "That is not right" };
-      },
-    };
-  },
-};
+function authenticate(request: AuthenticationRequest): AuthenticationStep {
+  if (request.type !== "method") throw new Error("nobody asked for that");
+  if (request.state === undefined) return { type: "continue", data: bytesOf("who?"), state: "asked" };
+  if (request.data !== undefined && textOf(request.data) === "right") {
+    return { type: "success", identity: anonymousIdentity, data: bytesOf("welcome") };
+  }
+  return { type: "failure", reasonCode: 0x87, reasonString: "That is not right" };
+}
 
 function newShard(): Harness {
-  return new Harness({ authenticationMethods: new Map([["asking", asking]]) });
+  return new Harness({ authenticationMethods: ["asking"], authenticate });
 }
 
 function begin(shard = newShard()): WireClient {
@@ -119,7 +112,7 @@ describe("A client that named no Authentication Method", () => {
 
 describe("A client that authenticates anew", () => {
   test("[MQTT-4.12.1-1] does so by the method of its CONNECT, and goes on meanwhile", () => {
-    const client = authenticated().sendBytes(auth(0x19, ""), packet(0xc0), auth(0x18, "right"));
+    const client = authenticated().sendBytes(auth(0x19, "")).sendBytes(packet(0xc0), auth(0x18, "right"));
     expect(client.types.slice(2)).toEqual(["auth", "pingresp", "auth"]);
     expect(client.all("auth").map(({ reasonCode }) => reasonCode)).toEqual([0x18, 0x18, 0x00]);
     for (const { authenticationMethod } of client.all("auth")) expect(authenticationMethod).toBe("asking");

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { AuthenticationMethod } from "../../src/core/authentication.ts";
+import type { Identity } from "../../src/core/access/identity.ts";
+import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import type { AuthPacket, ClientPacket } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import type { HarnessOptions } from "./harness.ts";
@@ -7,44 +8,48 @@ import { Harness } from "./harness.ts";
 import type { ClientOptions } from "./simulated-client.ts";
 import { bytesOf, SimulatedClient, textOf, willMessage } from "./simulated-client.ts";
 
+type MethodRequest = AuthenticationRequest & { readonly type: "method" };
+
 const week = 7 * 24 * 3600;
 const { ContinueAuthentication, NotAuthorized, ProtocolError, ReAuthenticate, Success } = ReasonCode;
 
 /** The Client Identifiers that exchanges were begun for. */
 const begun: string[] = [];
-
-/** Asks "1?", "2?" … for as many answers as it is long; the answer to "1?" is "1!". */
-function questions(count: number): AuthenticationMethod {
-  return {
-    begin(clientId) {
-      begun.push(clientId);
-      let asked = 0;
-      return {
-        next(data) {
-          const answer = data === undefined ? "" : textOf(data);
-          if (asked > 0 && answer !== `${asked}!`) {
-            return { type: "failure", reasonCode: NotAuthorized, reasonString: `The answer was ${answer}` };
-          }
-          if (asked === count) return { type: "success", data: bytesOf("welcome") };
-          asked += 1;
-          return { type: "continue", data: bytesOf(`${asked}?`) };
-        },
-      };
-    },
-  };
-}
-
-const banning: AuthenticationMethod = {
-  begin: () => ({
-    next: () => ({ type: "failure", reasonCode: ReasonCode.Banned, reasonString: "Banned for good" }),
-  }),
+const ann: Identity = {
+  method: "scram",
+  username: "ann",
+  roles: [],
+  claims: {},
+  rules: [{ effect: "allow", action: "all", topicFilter: "#" }],
 };
 
-const silent: AuthenticationMethod = { begin: () => ({ next: () => ({ type: "success" }) }) };
+/** Asks "1?", "2?" … for as many answers as it is long; the answer to "1?" is "1!". */
+function questions(count: number, { clientId, data, state }: MethodRequest): AuthenticationStep {
+  const asked = (state as number | undefined) ?? 0;
+  if (asked === 0) begun.push(clientId);
+  const answer = data === undefined ? "" : textOf(data);
+  if (asked > 0 && answer !== `${asked}!`) {
+    return { type: "failure", reasonCode: NotAuthorized, reasonString: `The answer was ${answer}` };
+  }
+  if (asked === count) return { type: "success", identity: ann, data: bytesOf("welcome") };
+  return { type: "continue", data: bytesOf(`${asked + 1}?`), state: asked + 1 };
+}
+
+const methods: Record<string, (request: MethodRequest) => AuthenticationStep> = {
+  two: (request) => questions(2, request),
+  none: (request) => questions(0, request),
+  banning: () => ({ type: "failure", reasonCode: ReasonCode.Banned, reasonString: "Banned for good" }),
+  silent: () => ({ type: "success", identity: ann }),
+};
+
+function authenticate(request: AuthenticationRequest): AuthenticationStep {
+  const method = request.type === "method" ? methods[request.method] : undefined;
+  if (request.type !== "method" || method === undefined) throw new Error("nobody asked for that");
+  return method(request);
+}
 
 function setUp(limits: object = {}, options: HarnessOptions = {}): Harness {
-  const methods = { two: questions(2), none: questions(0), banning, silent };
-  return new Harness({ limits, authenticationMethods: new Map(Object.entries(methods)), ...options });
+  return new Harness({ limits, authenticationMethods: Object.keys(methods), authenticate, ...options });
 }
 
 function starting(shard: Harness, options: ClientOptions = {}): SimulatedClient {

@@ -4,9 +4,14 @@
  * environment says how many there are where a test does not.
  */
 import { encodePacket, isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
+import type { Policy } from "../../src/core/access/policy.ts";
+import { emptyPolicy } from "../../src/core/access/policy.ts";
+import type { Rule } from "../../src/core/access/rule.ts";
+import type { Identity } from "../../src/core/access/identity.ts";
+import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import { Counters } from "../../src/core/counters.ts";
-import type { CloseCode } from "../../src/core/effect.ts";
+import type { CloseCode, Effect } from "../../src/core/effect.ts";
 import type { Fault, Input } from "../../src/core/input.ts";
 import type { Limits } from "../../src/core/limits.ts";
 import { defaultLimits } from "../../src/core/limits.ts";
@@ -26,6 +31,13 @@ export interface ReceivedPublish extends Delivery {
   readonly type: "publish";
 }
 
+/** What the upgrade request said. */
+export interface Arrival {
+  readonly clientIdHint?: string;
+  readonly address?: string;
+  readonly identity?: Identity;
+}
+
 /** The client's end of a connection. */
 export interface Peer {
   onReceived(packet: Received, protocolVersion: ProtocolVersion): void;
@@ -43,9 +55,16 @@ export interface Call {
   fail(): void;
 }
 
+export type Question = Effect & { readonly type: "authenticate" };
+
 export interface HarnessOptions {
   readonly allowsAnonymous?: boolean;
-  readonly authenticationMethods?: CoreConfig["authenticationMethods"];
+  readonly authenticates?: boolean;
+  readonly authenticationMethods?: readonly string[];
+  /** The host's answers to questions about credentials; they come with the next turn, unless they are held. */
+  readonly authenticate?: (request: AuthenticationRequest) => AuthenticationStep;
+  readonly permissions?: readonly Rule[];
+  readonly serverTopicsFor?: CoreConfig["serverTopicsFor"];
   readonly limits?: Partial<Limits>;
   readonly flushesPerSecMax?: number;
   readonly shards?: number;
@@ -76,15 +95,19 @@ export class Harness implements World {
   readonly quarantined = new Set<string>();
   /** Calls between shards so far. */
   callCount = 0;
+  /** Questions about credentials that wait for {@link answer}; undefined when they are answered by themselves. */
+  questions: Question[] | undefined;
   readonly #config: CoreConfig;
+  readonly #authenticate: HarnessOptions["authenticate"];
   readonly #transport: (call: Call) => void;
   /** Sockets that have said nothing from which their shard follows. */
-  readonly #unplaced = new Map<string, { readonly peer: Peer; readonly clientIdHint: string | undefined }>();
+  readonly #unplaced = new Map<string, { readonly peer: Peer; readonly arrival: Arrival }>();
   readonly #shardOf = new Map<string, SimulatedShard>();
   readonly #answers = new Map<number, (answer: BatchAnswer) => void>();
   #pending: (() => void)[] = [];
   #isJoining = false;
   #opened = 0;
+  #policyVersion = 0;
   #calls = 0;
 
   constructor(options: HarnessOptions = {}) {
@@ -99,9 +122,13 @@ export class Harness implements World {
       publishSizeBytes,
       packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
       isUtf8,
-      authenticationMethods: options.authenticationMethods ?? new Map(),
+      authenticates: options.authenticates ?? false,
+      authenticationMethods: new Set(options.authenticationMethods),
+      permissions: options.permissions ?? [],
+      serverTopicsFor: options.serverTopicsFor ?? "everybody",
       version: "test",
     };
+    this.#authenticate = options.authenticate;
     this.shards = Array.from({ length: shards }, (_, index) => {
       const storage = options.storage ?? new MemoryShardStorage();
       return new SimulatedShard(index, this.#config, this, storage, options.reopen ?? (() => storage));
@@ -169,10 +196,11 @@ export class Harness implements World {
   }
 
   /** A new WebSocket; returns its connection. */
-  open(peer: Peer, clientIdHint?: string): string {
+  open(peer: Peer, arrival: Arrival = {}): string {
     this.#opened += 1;
     const connectionId = `connection-${this.#opened}`;
-    this.#unplaced.set(connectionId, { peer, clientIdHint });
+    const { clientIdHint } = arrival;
+    this.#unplaced.set(connectionId, { peer, arrival });
     const [only, ...others] = this.shards;
     if (only !== undefined && others.length === 0) this.#place(connectionId, only);
     else if (clientIdHint !== undefined) this.#place(connectionId, this.shardOfClient(clientIdHint));
@@ -281,7 +309,7 @@ export class Harness implements World {
   /** Somebody comes by at every shard: an object is constructed when there is an event for it. */
   wake(): void {
     for (const { index } of this.shards) {
-      this.lose(this.open({ onReceived() {}, onClosed() {} }, this.clientIdOn(index)));
+      this.lose(this.open({ onReceived() {}, onClosed() {} }, { clientIdHint: this.clientIdOn(index) }));
     }
   }
 
@@ -333,6 +361,32 @@ export class Harness implements World {
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void {
     peer.onClosed(code, reason);
     this.soon(() => this.#shardOf.get(connectionId)?.handle({ type: "closed", connectionId }));
+  }
+
+  onAuthenticate(question: Question): void {
+    if (this.questions === undefined) this.soon(() => this.#answer(question));
+    else this.questions.push(question);
+  }
+
+  /** Answers the oldest question about credentials; like this if the host is not asked. */
+  answer(step?: AuthenticationStep): void {
+    const question = this.questions?.shift();
+    if (question === undefined) throw new Error("nothing was asked");
+    this.soon(() => this.#answer(question, step));
+    if (!this.#isJoining) this.#endTurn();
+  }
+
+  #answer({ attempt, connectionId, request }: Question, step = this.#authenticate?.(request)): void {
+    if (step === undefined) throw new Error("nobody knows the answer");
+    this.#shardOf.get(connectionId)?.handle({ type: "authenticated", connectionId, attempt, step });
+  }
+
+  /** The namespace has a new policy; every shard is told. */
+  setPolicy(policy: Partial<Policy>): void {
+    this.#policyVersion += 1;
+    const whole = { ...emptyPolicy, ...policy, version: policy.version ?? this.#policyVersion };
+    for (const shard of this.shards) shard.handle({ type: "policy", policy: whole });
+    this.#endTurn();
   }
 
   onCall(batch: Batch): void {
@@ -390,12 +444,16 @@ export class Harness implements World {
   #place(connectionId: string, shard: SimulatedShard): void {
     const socket = this.#unplaced.get(connectionId);
     if (socket === undefined) return;
-    const { peer, clientIdHint } = socket;
+    const { arrival, peer } = socket;
     this.#unplaced.delete(connectionId);
     this.#shardOf.set(connectionId, shard);
     shard.accept(connectionId, peer);
-    const input = { type: "open", connectionId, randomClientId: randomClientId(connectionId) } as const;
-    this.#event(shard, clientIdHint === undefined ? input : { ...input, clientIdHint });
+    this.#event(shard, {
+      type: "open",
+      connectionId,
+      randomClientId: randomClientId(connectionId),
+      ...arrival,
+    });
   }
 
   #nextDue(): { shard: SimulatedShard; dueAtMs: number; isAlarm: boolean } | undefined {

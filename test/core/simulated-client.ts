@@ -1,4 +1,5 @@
 /** A client as the core sees it: packets in and out, acknowledged by itself or by the test. */
+import type { Identity } from "../../src/core/access/identity.ts";
 import type { CloseCode } from "../../src/core/effect.ts";
 import type {
   ApplicationMessage,
@@ -15,12 +16,14 @@ import type {
   WillMessage,
 } from "../../src/core/packet.ts";
 import type { ReasonCode } from "../../src/core/reason-code.ts";
-import type { Harness, Peer, Received, ReceivedPublish } from "./harness.ts";
+import type { Arrival, Harness, Peer, Received, ReceivedPublish } from "./harness.ts";
 
 export interface ClientOptions extends Partial<Omit<ConnectPacket, "type">> {
   /** "auto": answers every packet that wants an answer. */
   readonly acks?: "auto" | "manual";
   readonly clientIdHint?: string;
+  readonly address?: string;
+  readonly identity?: Identity;
 }
 
 export interface PublishOptions extends Partial<Omit<ApplicationMessage, "payload" | "topicName">> {
@@ -110,13 +113,19 @@ export class SimulatedClient {
       onLost: () => this.#isPresent(peer) && this.onLost(),
     };
     this.#peer = peer;
-    this.connectionId = this.#shard.open(peer, this.#options.clientIdHint);
+    this.connectionId = this.#shard.open(peer, arrivalOf(this.#options));
     this.#isFresh = true;
     return this;
   }
 
   connect(options: ClientOptions = {}): this {
-    const { clientIdHint: _, acks: __, ...settings } = { ...this.#options, ...options };
+    const {
+      address: _,
+      identity: __,
+      clientIdHint: ___,
+      acks: ____,
+      ...settings
+    } = { ...this.#options, ...options };
     if (!this.#isFresh) this.open();
     this.#isFresh = false;
     const packet: ConnectPacket = {
@@ -302,6 +311,14 @@ export class SimulatedClient {
       this.#receivedQos2.delete(packetIdentifier);
     }
   }
+}
+
+function arrivalOf({ address, clientIdHint, identity }: ClientOptions): Arrival {
+  return {
+    ...(address !== undefined && { address }),
+    ...(clientIdHint !== undefined && { clientIdHint }),
+    ...(identity !== undefined && { identity }),
+  };
 }
 
 function responseTo(packet: Received, reasonCode: ReasonCode): PublishResponsePacket | undefined {

@@ -11,7 +11,7 @@ import type { Batch, BatchAnswer } from "../../src/core/peers/message.ts";
 import { ShardCore } from "../../src/core/shard-core.ts";
 import type { ShardStorage, WriteSet } from "../../src/core/storage-port.ts";
 import { decodeAttachment, encodeAttachment } from "../../src/shard/attachment-codec.ts";
-import type { Peer, Received } from "./harness.ts";
+import type { Peer, Question, Received } from "./harness.ts";
 
 /**
  * How an object ends that is writing. "unwritten": before the write. "written": after it, and nothing that waited for it
@@ -31,6 +31,7 @@ export interface World {
   /** The object is to be gone with its sockets. */
   resetShard(shardIndex: number): void;
   onClosed(connectionId: string, peer: Peer, code: CloseCode, reason: string): void;
+  onAuthenticate(question: Question): void;
   onCall(batch: Batch): void;
   onAnswer(callId: number, answer: BatchAnswer): void;
 }
@@ -251,6 +252,8 @@ export class SimulatedShard {
         return this.#attach(effect);
       case "commit":
         return this.#commit(effect);
+      case "authenticate":
+        return this.#world.onAuthenticate(effect);
       case "call":
         this.cost.callsMade += 1;
         return this.#world.onCall(effect.batch);

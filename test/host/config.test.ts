@@ -3,6 +3,7 @@ import { parseCommand } from "../../src/host/config.ts";
 
 const VARIABLES = {
   ANONYMOUS: "true",
+  SYS_TOPICS: "everybody",
   SHARDS: "1",
   SOCKETS: "hibernating",
   FLUSHES_PER_SEC_MAX: "unlimited",

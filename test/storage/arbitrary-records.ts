@@ -2,6 +2,9 @@
 import fc from "fast-check";
 import type { CostRecord } from "../../src/core/cost/cost-meter.ts";
 import { countsOf } from "../../src/core/cost/counts.ts";
+import type { Identity } from "../../src/core/access/identity.ts";
+import type { Ban, Policy } from "../../src/core/access/policy.ts";
+import type { Rule } from "../../src/core/access/rule.ts";
 import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
 import type { Letter, Origin } from "../../src/core/peers/message.ts";
 import type { Layout } from "../../src/core/placement.ts";
@@ -114,6 +117,50 @@ const routeVersion = record({ boot: count, serial: count });
 const shardIndex = fc.nat(1023);
 
 export const routeRecord = record<RouteRecord>({ filter: text, shard: shardIndex, version: routeVersion });
+
+const rule = record<Rule>(
+  {
+    effect: fc.constantFrom("allow", "deny"),
+    action: fc.constantFrom("publish", "subscribe", "all"),
+    topicFilter: text,
+    qosMax: qos,
+    retain: fc.boolean(),
+  },
+  ["qosMax", "retain"],
+);
+
+const rules = fc.array(rule, { maxLength: 3 });
+/** What every object has is a name like others. */
+const name = fc.oneof(text, fc.constant("__proto__"));
+const namedRules = fc.uniqueArray(fc.tuple(name, rules), { selector: ([key]) => key, maxLength: 3 });
+const rulesByName = namedRules.map((entries) => Object.fromEntries(entries));
+
+export const policyRecord = record<Policy>({
+  version: count,
+  rules,
+  roles: rulesByName,
+  users: rulesByName,
+  clients: rulesByName,
+  bans: fc.array(
+    record<Ban>({ by: fc.constantFrom("client", "username", "address"), value: text, untilMs: timeMs }, [
+      "untilMs",
+    ]),
+    { maxLength: 3 },
+  ),
+});
+
+export const identityRecord = record<Identity>(
+  {
+    method: fc.constantFrom("anonymous", "password", "token", "certificate", "scram", "hook"),
+    username: text,
+    clientId: text,
+    roles: fc.array(text, { maxLength: 3 }),
+    claims: fc.array(fc.tuple(name, text), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
+    rules,
+    expiresAtMs: timeMs,
+  },
+  ["username", "clientId", "expiresAtMs"],
+);
 
 const origin = record<Origin>(
   { shard: shardIndex, sequence: count, isVolatile: fc.constant(true as const) },

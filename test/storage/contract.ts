@@ -1,6 +1,7 @@
 /** What every implementation of the port ShardStorage does. Runs in Node and inside workerd. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { emptyPolicy } from "../../src/core/access/policy.ts";
 import type {
   RetainedBlockRecord,
   RouteWrite,
@@ -12,6 +13,7 @@ import type {
 } from "../../src/core/storage-port.ts";
 import { emptyWriteSet } from "../../src/core/storage-port.ts";
 import {
+  policyRecord,
   retainedBlock,
   routeRecord,
   segmentRecord,
@@ -114,6 +116,19 @@ function keepsRecords(makeStorage: () => OpenStorage): void {
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(routes));
         storage.commit(writing({ routes: [{ ...gone, version: undefined }] }));
         expect(inOrder(reopen().readRoutes())).toStrictEqual(inOrder(others));
+      }),
+      runs,
+    );
+  });
+
+  test("the newest policy", () => {
+    fc.assert(
+      fc.property(policyRecord, policyRecord, (older, policy) => {
+        const { storage, reopen } = makeStorage();
+        storage.commit({ ...emptyWriteSet(), policy: older });
+        storage.commit({ ...emptyWriteSet(), policy });
+        expect(storage.readPolicy()).toStrictEqual(policy);
+        expect(reopen().readPolicy()).toStrictEqual(policy);
       }),
       runs,
     );
@@ -289,12 +304,15 @@ function countsRows(makeStorage: () => OpenStorage): void {
     expect(rowsOf(writing({ retainedBlocks: [block] }))).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }))).toBe(1);
     expect(rowsOf(writing({ routes: [route] }))).toBe(1);
+    expect(rowsOf({ ...emptyWriteSet(), policy: emptyPolicy })).toBe(1);
     expect(rowsOf(writing({ sessions: [session], retainedBlocks: [block], segments: [segment] }))).toBe(3);
   });
 
   test("are one for each overwritten record", () => {
     const all = writing({ sessions: [session], retainedBlocks: [block], segments: [segment] });
     expect(rowsOf({ ...emptyWriteSet(), shard: { boot: 2, settledBoot: 1 } })).toBe(1);
+    const policy = { ...emptyWriteSet(), policy: emptyPolicy };
+    expect(rowsOf(policy, policy)).toBe(1);
     expect(rowsOf(writing({ sessions: [session] }), all)).toBe(1);
     expect(rowsOf(writing({ retainedBlocks: [block] }), all)).toBe(1);
     expect(rowsOf(writing({ segments: [segment] }), all)).toBe(1);
@@ -377,6 +395,7 @@ function samples(): [SessionRecord, RetainedBlockRecord, SegmentRecord] {
 
 function expectEmpty(storage: ShardStorage): void {
   expect(storage.readShard()).toBeUndefined();
+  expect(storage.readPolicy()).toBeUndefined();
   expect([...storage.readSessions()]).toEqual([]);
   expect(blocksOf(storage)).toEqual([]);
   expect(storage.readRetainedPublications(1)).toBeUndefined();

@@ -16,6 +16,7 @@ const released = [
   "220672648622bc642fb368946931d1d0c05681966f71be2edc26d31f76ab76fe",
   "0dd30ee96ae183c8af5e9d8881f81f2ad08619d2edeea36f5b77562b0c45bbc1",
   "4210c5b87b8c6d850ce36fa4a81ae4088426189e39f32d042a031fa5cc14f31e",
+  "bacc5895dd76488a8523662c998ffd1f7e8ffdfd7f152f71e7ff13b50b2a3c04",
 ];
 
 describe("migrations", () => {
@@ -33,6 +34,7 @@ describe("migrations", () => {
     expect(schemaVersionOf(new NodeSql(database))).toBe(migrations.length);
     expect(tablesOf(database)).toEqual([
       "migration",
+      "policy",
       "retained_block",
       "route",
       "segment",

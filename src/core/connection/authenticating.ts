@@ -1,46 +1,63 @@
-import type { AuthenticationExchange, AuthenticationStep } from "../authentication.ts";
+import type { Identity } from "../access/identity.ts";
+import type { AuthenticationRequest, AuthenticationStep } from "../authentication.ts";
+import { Times } from "../limits.ts";
 import type { AuthPacket, ConnectPacket } from "../packet.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { ShardContext } from "../shard-context.ts";
-import type { Connection } from "./connection.ts";
+import { identityRefusalOf, readmit } from "./admitting.ts";
 import { clientIdOf, completeConnect, refuse } from "./connecting.ts";
+import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
+import { ParkedInput } from "./parked-input.ts";
 
-/** An exchange under way. */
+/** An attempt to authenticate. The host is asked at each step, and answers in its own time. */
 export interface Authentication {
-  readonly method: string;
-  readonly exchange: AuthenticationExchange;
+  /** The Authentication Method; absent for a user name and password. */
+  readonly method?: string;
   readonly sinceMs: number;
   /** The CONNECT that waits for it; absent while an established connection authenticates anew. */
   readonly connect?: ConnectPacket;
+  /** What the host wants to be given at the next step. */
+  state: unknown;
+  /** The host has been asked, and has not answered. */
+  isAsked: boolean;
+  readonly parked: ParkedInput;
 }
 
 /** CONNECT with an Authentication Method (section 4.12). */
-export function beginAuthentication(
+export function beginMethod(
   context: ShardContext,
   connection: Connection,
   packet: ConnectPacket & { readonly authenticationMethod: string },
   nowMs: number,
 ): void {
-  const { authenticationMethod: name, protocolVersion } = packet;
-  const method = context.config.authenticationMethods.get(name);
-  if (method === undefined) {
+  const { authenticationMethod: method, protocolVersion } = packet;
+  if (!context.config.authenticationMethods.has(method)) {
     // [MQTT-4.12.0-1].
     refuse(context, connection, protocolVersion, unknownMethod);
     return;
   }
-  const authentication = {
-    method: name,
-    exchange: method.begin(clientIdOf(connection, packet)),
-    sinceMs: nowMs,
-    connect: packet,
-  };
-  connection.protocolVersion = protocolVersion;
-  connection.authentication = authentication;
-  context.clock.watchConnection(connection);
-  const step = authentication.exchange.next(packet.authenticationData);
-  carryOut(context, connection, authentication, step, nowMs);
+  const authentication = begin(context, connection, { method, connect: packet }, nowMs);
+  const clientId = clientIdOf(connection, packet);
+  askNext(context, connection, authentication, method, clientId, packet.authenticationData);
+}
+
+/** CONNECT with a user name or a password. */
+export function beginPassword(
+  context: ShardContext,
+  connection: Connection,
+  packet: ConnectPacket,
+  nowMs: number,
+): void {
+  const authentication = begin(context, connection, { connect: packet }, nowMs);
+  const { userName, password } = packet;
+  ask(context, connection, authentication, {
+    type: "password",
+    clientId: clientIdOf(connection, packet),
+    ...(userName !== undefined && { username: userName }),
+    ...(password !== undefined && { password }),
+  });
 }
 
 /** AUTH from the client: the next step of an exchange, or the first of a new one (section 4.12.1). */
@@ -50,89 +67,227 @@ export function handleAuth(
   packet: AuthPacket,
   nowMs: number,
 ): void {
-  const authentication =
-    packet.reasonCode === ReasonCode.ReAuthenticate
-      ? beginAnew(context, connection, packet, nowMs)
-      : connection.authentication;
-  if (authentication === undefined || authentication.method !== packet.authenticationMethod) {
+  const isAnew = packet.reasonCode === ReasonCode.ReAuthenticate;
+  const authentication = isAnew ? beginAnew(context, connection, packet, nowMs) : connection.authentication;
+  const method = authentication?.method;
+  if (authentication === undefined || method === undefined || method !== packet.authenticationMethod) {
     // [MQTT-4.12.0-5]; and outside an exchange AUTH has no place.
-    end(
-      context,
-      connection,
-      { reasonCode: ReasonCode.ProtocolError, reasonString: "AUTH is not expected" },
-      nowMs,
-    );
+    end(context, connection, unexpectedAuth, nowMs);
     return;
   }
-  carryOut(
-    context,
-    connection,
-    authentication,
-    authentication.exchange.next(packet.authenticationData),
-    nowMs,
-  );
+  const { connect } = authentication;
+  const clientId = connect === undefined ? connection.client?.clientId : clientIdOf(connection, connect);
+  askNext(context, connection, authentication, method, clientId ?? "", packet.authenticationData);
+}
+
+/** What is said to a packet has to wait for what is said to the credentials. */
+export function isParked({ authentication }: Connection, packet: { readonly type: string }): boolean {
+  if (authentication?.isAsked !== true) return false;
+  // An established connection goes on meanwhile; only its exchange waits.
+  return authentication.connect !== undefined || packet.type === "auth";
+}
+
+/** CONNECT has not been answered, because the host has not. */
+export function awaitsHost({ authentication }: Connection): boolean {
+  return authentication?.isAsked === true && authentication.connect !== undefined;
+}
+
+/** Keeps a packet for later; too much of it ends the connection. */
+export function park(
+  context: ShardContext,
+  connection: Connection,
+  packet: Parameters<ParkedInput["add"]>[0],
+  nowMs: number,
+): void {
+  if (connection.authentication?.parked.add(packet) === false) end(context, connection, tooMuch, nowMs);
+}
+
+/** The host's answer; false for one that nobody waits for any more. */
+export function handleStep(
+  context: ShardContext,
+  connection: Connection,
+  attempt: number,
+  step: AuthenticationStep,
+  nowMs: number,
+): boolean {
+  const { authentication } = connection;
+  if (authentication?.isAsked !== true || connection.attempt !== attempt) return false;
+  authentication.isAsked = false;
+  switch (step.type) {
+    case "continue":
+      handleContinue(context, connection, authentication, step, nowMs);
+      break;
+    case "success":
+      handleSuccess(context, connection, authentication, step, nowMs);
+      break;
+    case "failure":
+      end(context, connection, step, nowMs);
+  }
+  return true;
+}
+
+/** The attempt has taken too long, and it was not for the client to go on. */
+export function giveUp(context: ShardContext, connection: Connection, nowMs: number): boolean {
+  const { authentication } = connection;
+  if (authentication?.isAsked !== true) return false;
+  if (authentication.sinceMs + Times.incompletePacketMs > nowMs) return false;
+  end(context, connection, unanswered, nowMs);
+  return true;
 }
 
 /** Only by the method of CONNECT, and one at a time. */
 function beginAnew(
-  { clock, config }: ShardContext,
+  context: ShardContext,
   connection: Connection,
-  { authenticationMethod }: AuthPacket,
+  { authenticationMethod: method }: AuthPacket,
   nowMs: number,
 ): Authentication | undefined {
   const { client } = connection;
   if (connection.authentication !== undefined || client?.authenticationMethod === undefined) return undefined;
-  if (client.authenticationMethod !== authenticationMethod) return undefined;
-  const method = config.authenticationMethods.get(authenticationMethod);
-  if (method === undefined) return undefined;
-  connection.authentication = {
-    method: authenticationMethod,
-    exchange: method.begin(client.clientId),
-    sinceMs: nowMs,
-  };
-  clock.watchConnection(connection);
-  return connection.authentication;
+  if (client.authenticationMethod !== method) return undefined;
+  return begin(context, connection, { method }, nowMs);
 }
 
-function carryOut(
+function begin(
+  { clock, parking }: ShardContext,
+  connection: Connection,
+  what: Pick<Authentication, "method" | "connect">,
+  nowMs: number,
+): Authentication {
+  const authentication = {
+    ...what,
+    sinceMs: nowMs,
+    state: undefined,
+    isAsked: false,
+    parked: new ParkedInput(parking),
+  };
+  connection.authentication = authentication;
+  clock.watchConnection(connection);
+  return authentication;
+}
+
+function askNext(
   context: ShardContext,
   connection: Connection,
-  { method, connect }: Authentication,
-  step: AuthenticationStep,
+  authentication: Authentication,
+  method: string,
+  clientId: string,
+  data: Uint8Array | undefined,
+): void {
+  const { state } = authentication;
+  ask(context, connection, authentication, {
+    type: "method",
+    method,
+    clientId,
+    ...(data !== undefined && { data }),
+    ...(state !== undefined && { state }),
+  });
+}
+
+function ask(
+  { output }: ShardContext,
+  connection: Connection,
+  authentication: Authentication,
+  request: AuthenticationRequest,
+): void {
+  authentication.isAsked = true;
+  connection.attempt += 1;
+  const { attempt, connectionId } = connection;
+  output.push({ type: "authenticate", connectionId, attempt, request });
+}
+
+function handleContinue(
+  context: ShardContext,
+  connection: Connection,
+  authentication: Authentication,
+  { data, state }: AuthenticationStep & { type: "continue" },
   nowMs: number,
 ): void {
-  const answer = {
+  const { method } = authentication;
+  if (method === undefined) {
+    end(context, connection, unansweredQuestion, nowMs);
+    return;
+  }
+  authentication.state = state;
+  // [MQTT-4.12.0-2], [MQTT-4.12.0-3].
+  context.output.send(connection, {
+    type: "auth",
+    reasonCode: ReasonCode.ContinueAuthentication,
     authenticationMethod: method,
-    ...(step.type !== "failure" && step.data !== undefined && { authenticationData: step.data }),
+    authenticationData: data,
+  });
+}
+
+function handleSuccess(
+  context: ShardContext,
+  connection: Connection,
+  { connect, method }: Authentication,
+  { identity, data }: { readonly identity: Identity; readonly data?: Uint8Array },
+  nowMs: number,
+): void {
+  const clientId = connect === undefined ? connection.client?.clientId : clientIdOf(connection, connect);
+  const refusal = identityRefusalOf(context, connection, identity, clientId ?? "", connect?.will, nowMs);
+  if (refusal !== undefined) {
+    end(context, connection, refusal, nowMs);
+    return;
+  }
+  connection.authentication = undefined;
+  const answer = {
+    ...(method !== undefined && { authenticationMethod: method }),
+    ...(data !== undefined && method !== undefined && { authenticationData: data }),
   };
-  switch (step.type) {
-    case "continue":
-      // [MQTT-4.12.0-2], [MQTT-4.12.0-3].
-      context.output.send(connection, {
-        type: "auth",
-        reasonCode: ReasonCode.ContinueAuthentication,
-        ...answer,
-      });
-      return;
-    case "success":
-      connection.authentication = undefined;
-      if (connect !== undefined) completeConnect(context, connection, connect, answer, nowMs);
-      else context.output.send(connection, { type: "auth", reasonCode: ReasonCode.Success, ...answer });
-      return;
-    case "failure":
-      end(context, connection, step, nowMs);
+  if (connect !== undefined) {
+    // The time that it took is not the client's silence.
+    connection.lastSeenAtMs = nowMs;
+    completeConnect(context, connection, connect, identity, answer, nowMs);
+  } else if (readmit(context, connection, identity, nowMs) && method !== undefined) {
+    const { Success: reasonCode } = ReasonCode;
+    context.output.send(connection, { type: "auth", reasonCode, authenticationMethod: method, ...answer });
   }
 }
 
 /** Before CONNACK by CONNACK, after it by DISCONNECT ([MQTT-4.12.0-4], [MQTT-4.12.1-2]). */
 function end(context: ShardContext, connection: Connection, refusal: Refusal, nowMs: number): void {
-  const connect = connection.authentication?.connect;
+  const { connect, parked } = connection.authentication ?? {};
+  parked?.take();
   connection.authentication = undefined;
-  if (connect !== undefined) refuse(context, connection, connect.protocolVersion, refusal);
-  else disconnect(context, connection, refusal.reasonCode, refusal.reasonString, nowMs);
+  if (connect !== undefined) {
+    refuse(context, connection, connect.protocolVersion, refusal);
+    return;
+  }
+  const reasonCode = disconnectCodes[refusal.reasonCode] ?? refusal.reasonCode;
+  disconnect(context, connection, reasonCode, refusal.reasonString, nowMs);
 }
+
+/** What DISCONNECT has instead of codes that only CONNACK may have (section 2.4). */
+const disconnectCodes: Partial<Record<ReasonCode, ReasonCode>> = {
+  [ReasonCode.ClientIdentifierNotValid]: ReasonCode.NotAuthorized,
+  [ReasonCode.BadUserNameOrPassword]: ReasonCode.NotAuthorized,
+  [ReasonCode.Banned]: ReasonCode.NotAuthorized,
+  [ReasonCode.ServerUnavailable]: ReasonCode.ServerBusy,
+};
 
 const unknownMethod: Refusal = {
   reasonCode: ReasonCode.BadAuthenticationMethod,
   reasonString: "No such Authentication Method",
+};
+
+const unexpectedAuth: Refusal = {
+  reasonCode: ReasonCode.ProtocolError,
+  reasonString: "AUTH is not expected",
+};
+
+const unanswered: Refusal = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: "The credentials could not be checked in time",
+};
+
+const unansweredQuestion: Refusal = {
+  reasonCode: ReasonCode.ImplementationSpecificError,
+  reasonString: "A password is checked in one step",
+};
+
+const tooMuch: Refusal = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "Too much was sent before the credentials were checked",
 };

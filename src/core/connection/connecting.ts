@@ -1,3 +1,4 @@
+import type { Identity } from "../access/identity.ts";
 import type { Limits } from "../limits.ts";
 import type { ConnackPacket, ConnectPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
@@ -5,6 +6,7 @@ import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import type { Refusal } from "../refusal.ts";
 import { capabilityRefusalOf, messageRefusalOf, storageFull } from "../refusal.ts";
+import { banRefusalOf, restrictSubscriptions } from "./admitting.ts";
 import type { Connection } from "./connection.ts";
 import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
 import { detach, endSession, hangUp } from "./disconnecting.ts";
@@ -15,11 +17,6 @@ const receiveMaximumDefault = 0xffff;
 const tooSmall: Refusal = {
   reasonCode: ReasonCode.PacketTooLarge,
   reasonString: "No CONNACK fits into the client's Maximum Packet Size",
-};
-
-const noCredentials: Refusal = {
-  reasonCode: ReasonCode.NotAuthorized,
-  reasonString: "Anonymous access is off, and no credentials are configured",
 };
 
 const foreignLayout: Refusal = {
@@ -35,6 +32,7 @@ export function completeConnect(
   context: ShardContext,
   connection: Connection,
   packet: ConnectPacket,
+  identity: Identity,
   authentication: AuthenticationAnswer,
   nowMs: number,
 ): void {
@@ -51,7 +49,9 @@ export function completeConnect(
     return;
   }
   negotiate(context, connection, packet, clientId);
+  connection.identify(identity);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
+  restrictSubscriptions(context, connection, session, nowMs);
   const connack = { ...answer, sessionPresent };
   output.outdatedAttachments.add(connection);
   if (sessions.hasChangedRows) output.holdAfterCommit(connection, connack);
@@ -90,14 +90,15 @@ export function connectRefusalOf(
   context: ShardContext,
   connection: Connection,
   packet: ConnectPacket,
+  nowMs: number,
 ): Refusal | undefined {
-  const { allowsAnonymous, limits, isUtf8 } = context.config;
+  const { limits, isUtf8 } = context.config;
   if (context.foreignLayout !== undefined) return foreignLayout;
-  if (!allowsAnonymous) return noCredentials;
   const clientId = clientIdOf(connection, packet);
   return (
     clientIdRefusalOf(connection, clientId, limits) ??
     placeRefusalOf(context, clientId) ??
+    banRefusalOf(context, connection, clientId, nowMs) ??
     (packet.will && capabilityRefusalOf(packet.will, limits)) ??
     (packet.will && messageRefusalOf(packet.will, limits, isUtf8))
   );

@@ -1,3 +1,7 @@
+import type { Identity } from "../access/identity.ts";
+import { anonymousIdentity, identitySizeBytes } from "../access/identity.ts";
+import type { Permissions } from "../access/permissions.ts";
+import type { Policy } from "../access/policy.ts";
 import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
 import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
@@ -39,8 +43,14 @@ export class Connection {
   /** Absent before CONNECT, and after a hibernation until the sessions are loaded. */
   session: Session | undefined;
   lastSeenAtMs: number;
-  /** An enhanced authentication under way. */
+  /** The client's network address, as the platform tells it. */
+  readonly address: string | undefined;
+  /** What the client may do, as worked out under a policy. */
+  permissions: { readonly policy: Policy; readonly permissions: Permissions } | undefined;
+  /** An authentication under way. */
   authentication: Authentication | undefined;
+  /** Counts the questions to the host about credentials: older answers are stale. */
+  attempt = 0;
   outboundTopicAliases = noTopicAliases;
   /** When the alarm last came by although the connection was not silent for too long. */
   lookedAtMs = 0;
@@ -61,6 +71,8 @@ export class Connection {
   isClosed = false;
   /** Sent in the present turn, which the socket does not know yet. */
   turnBytes = 0;
+  #identity: Identity | undefined;
+  #identityBytes = 0;
   readonly #boot: number;
   #savedLastSeenAtMs: number;
   /** The last-seen time that the attachment had when the object woke. */
@@ -74,9 +86,32 @@ export class Connection {
     this.openedAtMs = attachment.openedAtMs;
     this.randomClientId = attachment.randomClientId;
     this.clientIdHint = attachment.clientIdHint;
+    this.address = attachment.address;
+    if (attachment.identity !== undefined) this.identify(attachment.identity);
     this.lastSeenAtMs = attachment.openedAtMs;
     this.#savedLastSeenAtMs = attachment.openedAtMs;
     if (attachment.client !== undefined) this.#restore(attachment.client);
+  }
+
+  /** Absent before CONNECT, unless the upgrade request had a credential. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  /** What the identity takes in the attachment. */
+  get identityBytes(): number {
+    return this.#identityBytes;
+  }
+
+  identify(identity: Identity): void {
+    this.#identity = identity;
+    this.#identityBytes = identitySizeBytes(identity);
+    this.permissions = undefined;
+  }
+
+  /** When the identity ends, and the connection of an admitted client with it. */
+  get expiresAtMs(): number | undefined {
+    return this.isClosed || this.client === undefined ? undefined : this.#identity?.expiresAtMs;
   }
 
   /** 1.5 × Keep Alive after the last packet ([MQTT-3.1.2-22]); undefined when Keep Alive is off. */
@@ -90,9 +125,11 @@ export class Connection {
   /** When a socket that has not come to a whole packet is closed. */
   get incompleteDueAtMs(): number | undefined {
     if (this.isClosed) return undefined;
-    const sinceMs =
-      this.client === undefined ? this.openedAtMs : (this.unfinishedSinceMs ?? this.authentication?.sinceMs);
-    return sinceMs === undefined ? undefined : sinceMs + Times.incompletePacketMs;
+    const authenticationMs = this.authentication?.sinceMs ?? Infinity;
+    const packetMs = this.client === undefined ? Infinity : (this.unfinishedSinceMs ?? Infinity);
+    const sinceMs = Math.min(authenticationMs, packetMs);
+    if (sinceMs !== Infinity) return sinceMs + Times.incompletePacketMs;
+    return this.client === undefined ? this.openedAtMs + Times.incompletePacketMs : undefined;
   }
 
   /** What it is that is not complete when {@link incompleteDueAtMs} has come. */
@@ -109,7 +146,8 @@ export class Connection {
   /** It could not go on from its attachment: something of it is in memory only. */
   get isUnsettled(): boolean {
     const { publishAcks, subscribeAcks } = this;
-    return this.parkedAckCount > 0 || !publishAcks.isEmpty || !subscribeAcks.isEmpty;
+    const isPending = this.parkedAckCount > 0 || this.authentication !== undefined;
+    return isPending || !publishAcks.isEmpty || !subscribeAcks.isEmpty;
   }
 
   get isLastSeenStale(): boolean {
@@ -120,12 +158,16 @@ export class Connection {
   attachment(): ConnectionAttachment {
     this.#savedLastSeenAtMs = this.lastSeenAtMs;
     const client = this.#attachedClient();
+    const identity = this.#identity;
     return {
       boot: this.#boot,
       openedAtMs: this.openedAtMs,
       // Of no use after CONNECT.
       randomClientId: client === undefined ? this.randomClientId : "",
       ...(this.clientIdHint !== undefined && { clientIdHint: this.clientIdHint }),
+      ...(this.address !== undefined && { address: this.address }),
+      // Who is connected and has none is anonymous.
+      ...(identity !== undefined && identity !== anonymousIdentity && { identity }),
       ...(client !== undefined && { client }),
     };
   }
@@ -148,6 +190,7 @@ export class Connection {
     const { protocolVersion, clientId, keepAliveSec, receiveMaximum, problemInformation } = client;
     const { topicAliasMaximum } = client;
     this.#sleeping = client;
+    if (this.#identity === undefined) this.identify(anonymousIdentity);
     this.protocolVersion = protocolVersion;
     this.client = {
       clientId,

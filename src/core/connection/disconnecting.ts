@@ -61,6 +61,7 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   const { session } = connection;
   connection.isClosed = true;
   connection.session = undefined;
+  connection.authentication?.parked.take();
   if (session === undefined || session.connection !== connection) return;
   context.sessions.disconnect(session, nowMs);
   session.volatileSinceMs = undefined;

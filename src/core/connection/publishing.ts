@@ -39,7 +39,7 @@ export function handlePublish(
     if (place === undefined) conclude(context, connection, packet, outcome);
     else connection.publishAcks.settle(place, () => conclude(context, connection, packet, outcome));
   };
-  receive(context, session, message, packet.packetIdentifier, settle, nowMs);
+  receive(context, connection, session, message, packet.packetIdentifier, settle, nowMs);
 }
 
 /** It is known what became of a message, perhaps some time after it came. */
@@ -136,6 +136,7 @@ function receiveMaximumRefusalOf(
 
 function receive(
   context: ShardContext,
+  connection: Connection,
   session: Session,
   message: ApplicationMessage,
   packetIdentifier: number | undefined,
@@ -143,20 +144,22 @@ function receive(
   nowMs: number,
 ): void {
   if (message.qos === 0 || packetIdentifier === undefined) {
-    publish(context, session, message, settle, nowMs);
+    publish(context, connection, session, message, settle, nowMs);
     return;
   }
   const isReceived = session.receivedQos2.has(packetIdentifier);
   // [MQTT-4.3.3-10] Received before, with or without DUP: acknowledged again, not routed again.
   if (message.qos === 2 && isReceived) settle(taken);
-  else if (message.qos === 2) receiveQos2(context, session, message, packetIdentifier, settle, nowMs);
+  else if (message.qos === 2)
+    receiveQos2(context, connection, session, message, packetIdentifier, settle, nowMs);
   else if (isReceived) settle(identifierInUse);
-  else publish(context, session, message, settle, nowMs);
+  else publish(context, connection, session, message, settle, nowMs);
 }
 
 /** Method A of section 4.3.3: routed once, when the identifier is new; PUBREL frees the identifier. */
 function receiveQos2(
   context: ShardContext,
+  connection: Connection,
   session: Session,
   message: ApplicationMessage,
   packetIdentifier: number,
@@ -178,7 +181,7 @@ function receiveQos2(
   };
   // At once, for the message may come again before it is known what became of it.
   session.receivedQos2.add(packetIdentifier);
-  publish(context, session, message, settleQos2, nowMs);
+  publish(context, connection, session, message, settleQos2, nowMs);
   isPending = session.receivedQos2.has(packetIdentifier);
   if (!isPending) return;
   noteChanged();
@@ -186,13 +189,17 @@ function receiveQos2(
 }
 
 function publish(
-  { config, owners }: ShardContext,
+  { access, config, owners }: ShardContext,
+  connection: Connection,
   session: Session,
   message: ApplicationMessage,
   settle: Settle,
   nowMs: number,
 ): void {
-  const refusal = messageRefusalOf(message, config.limits, config.isUtf8);
+  const { topicName, qos, retain } = message;
+  const refusal =
+    messageRefusalOf(message, config.limits, config.isUtf8) ??
+    access.publishRefusalOf(connection, topicName, qos, retain);
   if (refusal === undefined) {
     // A persistent session remembers the identifier, so the message is remembered with it.
     const isDurable = message.qos === 2 && session.isPersistent;

@@ -1,11 +1,24 @@
+import type { Identity } from "../access/identity.ts";
+import { anonymousIdentity } from "../access/identity.ts";
+import type { AuthenticationStep } from "../authentication.ts";
 import type { Fault } from "../input.ts";
 import type { AuthPacket, ClientPacket, ConnectPacket, PingreqPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
+import type { Refusal } from "../refusal.ts";
 import type { Session } from "../session/session.ts";
 import type { ShardContext } from "../shard-context.ts";
 import { handlePuback, handlePubcomp, handlePubrec } from "./acknowledging.ts";
-import { beginAuthentication, handleAuth } from "./authenticating.ts";
-import { completeConnect, connectRefusalOf, refuse } from "./connecting.ts";
+import { identityRefusalOf } from "./admitting.ts";
+import {
+  awaitsHost,
+  beginMethod,
+  beginPassword,
+  handleAuth,
+  handleStep,
+  isParked,
+  park,
+} from "./authenticating.ts";
+import { clientIdOf, completeConnect, connectRefusalOf, refuse } from "./connecting.ts";
 import type { Connection } from "./connection.ts";
 import { detach, disconnect, handleDisconnect, hangUp } from "./disconnecting.ts";
 import { handlePublish, handlePubrel } from "./publishing.ts";
@@ -13,8 +26,96 @@ import { handleSubscribe, handleUnsubscribe } from "./subscribing.ts";
 
 type SessionPacket = Exclude<ClientPacket, ConnectPacket | PingreqPacket | AuthPacket>;
 
+/** What one WebSocket message brought. */
+export interface Received {
+  readonly packets: readonly ClientPacket[];
+  /** What follows the packets and is none. */
+  readonly fault?: Fault;
+  /** The message ended inside a packet, whose other bytes are awaited. */
+  readonly unfinished: boolean;
+}
+
+/** A message from a client. What follows credentials waits until they are verified. */
+export function receive(
+  context: ShardContext,
+  connection: Connection,
+  { packets, fault, unfinished }: Received,
+  nowMs: number,
+): void {
+  connection.lastSeenAtMs = packets.length > 0 ? nowMs : connection.lastSeenAtMs;
+  handlePackets(context, connection, packets, nowMs);
+  if (fault !== undefined && !connection.isClosed) handleFault(context, connection, fault, nowMs);
+  if (connection.isClosed) return;
+  noteUnfinished(context, connection, unfinished, packets.length > 0, nowMs);
+  if (connection.isLastSeenStale) context.output.outdatedAttachments.add(connection);
+}
+
+/** The host has answered about credentials: what waited for it goes on, and the close of the socket comes last. */
+export function receiveStep(
+  context: ShardContext,
+  connection: Connection,
+  attempt: number,
+  step: AuthenticationStep,
+  nowMs: number,
+): void {
+  const parked = connection.authentication?.parked;
+  if (!handleStep(context, connection, attempt, step, nowMs) || parked === undefined) return;
+  const packets = parked.take();
+  if (!connection.isClosed) handlePackets(context, connection, packets, nowMs);
+  if (connection.isClosed || awaitsHost(connection)) return;
+  const { fault } = parked;
+  parked.fault = undefined;
+  if (fault !== undefined) handleFault(context, connection, fault, nowMs);
+  if (parked.isHungUp) detach(context, connection, nowMs);
+}
+
+/** The socket is gone; true when that has to wait for what was sent before. */
+export function hangsUpLater(connection: Connection): boolean {
+  const parked = connection.authentication?.parked;
+  // Nobody is owed anything by a client that sent no more than its credentials, and left.
+  if (parked === undefined || parked.isEmpty || !awaitsHost(connection)) return false;
+  parked.isHungUp = true;
+  return true;
+}
+
+function handlePackets(
+  context: ShardContext,
+  connection: Connection,
+  packets: readonly ClientPacket[],
+  nowMs: number,
+): void {
+  for (const packet of packets) {
+    if (isParked(connection, packet)) park(context, connection, packet, nowMs);
+    else handlePacket(context, connection, packet, nowMs);
+    if (connection.isClosed) return;
+  }
+}
+
+function handleFault(context: ShardContext, connection: Connection, fault: Fault, nowMs: number): void {
+  if (connection.authentication !== undefined && awaitsHost(connection)) {
+    connection.authentication.parked.fault = fault;
+  } else {
+    refuseBytes(context, connection, fault, nowMs);
+  }
+}
+
+function noteUnfinished(
+  { clock }: ShardContext,
+  connection: Connection,
+  unfinished: boolean,
+  progressed: boolean,
+  nowMs: number,
+): void {
+  if (!unfinished) {
+    connection.unfinishedSinceMs = undefined;
+  } else if (progressed || connection.unfinishedSinceMs === undefined) {
+    connection.unfinishedSinceMs = nowMs;
+    clock.watchConnection(connection);
+  }
+}
+
 /** One packet from a client. All but PINGREQ need what a sleeping shard has forgotten. */
-export function handlePacket(
+function handlePacket(
   context: ShardContext,
   connection: Connection,
   packet: ClientPacket,
@@ -56,16 +157,48 @@ function handleConnect(
 ): void {
   connection.protocolVersion = packet.protocolVersion;
   connection.maximumPacketSizeBytes = packet.maximumPacketSizeBytes;
-  const refusal = connectRefusalOf(context, connection, packet);
-  const { authenticationMethod } = packet;
+  const { allowsAnonymous, authenticates } = context.config;
+  const refusal = connectRefusalOf(context, connection, packet, nowMs);
+  const { authenticationMethod, password, protocolVersion, userName } = packet;
+  const hasCredentials = userName !== undefined || password !== undefined;
   if (refusal !== undefined) {
-    refuse(context, connection, packet.protocolVersion, refusal);
+    refuse(context, connection, protocolVersion, refusal);
   } else if (authenticationMethod !== undefined) {
-    beginAuthentication(context, connection, { ...packet, authenticationMethod }, nowMs);
+    beginMethod(context, connection, { ...packet, authenticationMethod }, nowMs);
+  } else if (connection.identity !== undefined) {
+    admit(context, connection, packet, connection.identity, nowMs);
+  } else if (authenticates && hasCredentials) {
+    beginPassword(context, connection, packet, nowMs);
+  } else if (allowsAnonymous) {
+    admit(context, connection, packet, anonymousIdentity, nowMs);
   } else {
-    completeConnect(context, connection, packet, {}, nowMs);
+    refuse(context, connection, protocolVersion, authenticates ? noCredentials : nobodyKnown);
   }
 }
+
+/** A client whose identity is known without asking. */
+function admit(
+  context: ShardContext,
+  connection: Connection,
+  packet: ConnectPacket,
+  identity: Identity,
+  nowMs: number,
+): void {
+  const clientId = clientIdOf(connection, packet);
+  const refusal = identityRefusalOf(context, connection, identity, clientId, packet.will, nowMs);
+  if (refusal === undefined) completeConnect(context, connection, packet, identity, {}, nowMs);
+  else refuse(context, connection, packet.protocolVersion, refusal);
+}
+
+const noCredentials: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "Anonymous access is off, and there are no credentials",
+};
+
+const nobodyKnown: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "Anonymous access is off, and no credentials are configured",
+};
 
 function handleSessionPacket(
   context: ShardContext,
@@ -95,7 +228,7 @@ function handleSessionPacket(
 }
 
 /** Bytes that are no packet: the client is told as far as it can be, and its connection ends ([MQTT-4.13.1-1]). */
-export function refuseBytes(
+function refuseBytes(
   context: ShardContext,
   connection: Connection,
   { reasonCode, reasonString, protocolVersion, closeCode }: Fault,

@@ -1,5 +1,5 @@
 import type { Limits } from "../limits.ts";
-import type { SubscribePacket, UnsubscribePacket } from "../packet.ts";
+import type { QoS, SubscribePacket, UnsubscribePacket } from "../packet.ts";
 import { utf8BytesMax } from "../publication.ts";
 import type { Refusal } from "../refusal.ts";
 import { storageFull } from "../refusal.ts";
@@ -63,7 +63,7 @@ export function handleSubscribe(
     const identifier = subscriptionIdentifier !== undefined && { subscriptionIdentifier };
     const requested = { topicFilter, ...options, ...identifier };
     if (isInUse) decide(index, refused(context, identifierInUse));
-    else subscribe(context, session, requested, (grant) => decide(index, grant), nowMs);
+    else subscribe(context, connection, session, requested, (grant) => decide(index, grant), nowMs);
   }
 }
 
@@ -137,6 +137,7 @@ function isIdentifierInUse(
 
 function subscribe(
   context: ShardContext,
+  connection: Connection,
   session: Session,
   requested: SubscriptionRecord,
   decide: (grant: Grant) => void,
@@ -147,7 +148,12 @@ function subscribe(
     decide(refused(context, refusal));
     return;
   }
-  const maximumQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as 0 | 1 | 2;
+  const limitedQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as QoS;
+  const maximumQos = context.access.subscribeDecisionOf(connection, requested.topicFilter, limitedQos);
+  if (typeof maximumQos !== "number") {
+    decide(refused(context, maximumQos));
+    return;
+  }
   const subscription = { ...requested, maximumQos };
   const settle = (subscribed: Subscribed): void => {
     if (subscribed.refusal === undefined) decide(granted(subscription, subscribed));

@@ -100,7 +100,8 @@ export class Session implements LogSession {
   }
 
   get #overflowsAttachment(): boolean {
-    return this.#subscriptionsBytes > this.#limits.attachedSubscriptionsBytesMax;
+    const identityBytes = this.connection?.identityBytes ?? 0;
+    return this.#subscriptionsBytes + identityBytes > this.#limits.attachedSubscriptionsBytesMax;
   }
 
   get subscriptionsBytes(): number {

@@ -1,0 +1,133 @@
+import type { Identity } from "../access/identity.ts";
+import { identityBytesMax, identitySizeBytes } from "../access/identity.ts";
+import type { WillMessage } from "../packet.ts";
+import { ReasonCode } from "../reason-code.ts";
+import type { Refusal } from "../refusal.ts";
+import type { Session } from "../session/session.ts";
+import type { ShardContext } from "../shard-context.ts";
+import type { Connection } from "./connection.ts";
+import { disconnect } from "./disconnecting.ts";
+
+/** Why somebody who is known does not get in, with the Will of its CONNECT; undefined when it does. */
+export function identityRefusalOf(
+  { access }: ShardContext,
+  { address }: Connection,
+  identity: Identity,
+  clientId: string,
+  will: WillMessage | undefined,
+  nowMs: number,
+): Refusal | undefined {
+  const { username, clientId: onlyClientId, expiresAtMs = Infinity } = identity;
+  if (onlyClientId !== undefined && onlyClientId !== clientId) return foreignClientId;
+  if (identitySizeBytes(identity) > identityBytesMax) return largeIdentity;
+  if (expiresAtMs <= nowMs) return expired;
+  if (access.isBanned({ clientId, username, address }, nowMs)) return banned;
+  if (will === undefined) return undefined;
+  const mayPublish = access
+    .permissionsFor(identity, clientId)
+    .mayPublish(will.topicName, will.qos, will.retain);
+  return mayPublish ? undefined : forbiddenWill;
+}
+
+/** Why a CONNECT is refused whoever sent it; undefined when it is not. */
+export function banRefusalOf(
+  { access }: ShardContext,
+  { address }: Connection,
+  clientId: string,
+  nowMs: number,
+): Refusal | undefined {
+  return access.isBanned({ clientId, address }, nowMs) ? banned : undefined;
+}
+
+/** An established connection has a new identity; false when it may not go on with it. */
+export function readmit(
+  context: ShardContext,
+  connection: Connection,
+  identity: Identity,
+  nowMs: number,
+): boolean {
+  const { session } = connection;
+  const heldSubscriptions = session?.rowHoldsSubscriptions;
+  connection.identify(identity);
+  context.output.outdatedAttachments.add(connection);
+  context.clock.watchConnection(connection);
+  // A larger identity leaves less room in the attachment.
+  if (session !== undefined && session.rowHoldsSubscriptions !== heldSubscriptions) {
+    context.sessions.saveRow(session);
+  }
+  return judge(context, connection, nowMs);
+}
+
+/** Ends a connection that is banned, or that has or has asked for what it may not have; false then. */
+export function judge(context: ShardContext, connection: Connection, nowMs: number): boolean {
+  const { session, client } = connection;
+  if (session === undefined || client === undefined || connection.isClosed) return true;
+  const username = connection.identity?.username;
+  const isBanned = context.access.isBanned(
+    { clientId: client.clientId, username, address: connection.address },
+    nowMs,
+  );
+  const hasLostSubscriptions = restrictSubscriptions(context, connection, session, nowMs);
+  const hasLostWill = restrictWill(context, connection, session);
+  if (!isBanned && !hasLostSubscriptions && !hasLostWill) return true;
+  const reasonString = isBanned ? banned.reasonString : "The permissions have changed";
+  // DISCONNECT has no code for a ban.
+  disconnect(context, connection, ReasonCode.NotAuthorized, reasonString, nowMs);
+  return false;
+}
+
+/** Takes away what the client may not be subscribed to, in whole or with that QoS; true when there was any. */
+export function restrictSubscriptions(
+  context: ShardContext,
+  connection: Connection,
+  session: Session,
+  nowMs: number,
+): boolean {
+  const { access, replaying, sessions } = context;
+  const { pendingSubscriptions, subscriptions } = session;
+  let isRestricted = false;
+  for (const subscription of [...subscriptions.values(), ...pendingSubscriptions.values()]) {
+    const { topicFilter, maximumQos } = subscription;
+    const decision = access.subscribeDecisionOf(connection, topicFilter, maximumQos);
+    if (decision === maximumQos) continue;
+    isRestricted = true;
+    if (typeof decision === "number" && !pendingSubscriptions.has(topicFilter)) {
+      sessions.subscribe(session, { ...subscription, maximumQos: decision }, () => {}, nowMs);
+    } else {
+      sessions.unsubscribe(session, topicFilter, nowMs);
+      replaying.forget(session, topicFilter);
+    }
+  }
+  return isRestricted;
+}
+
+function restrictWill({ access, sessions }: ShardContext, connection: Connection, session: Session): boolean {
+  const { will } = session;
+  if (will === undefined) return false;
+  if (access.publishRefusalOf(connection, will.topicName, will.qos, will.retain) === undefined) return false;
+  session.will = undefined;
+  sessions.saveRow(session);
+  return true;
+}
+
+const foreignClientId: Refusal = {
+  reasonCode: ReasonCode.ClientIdentifierNotValid,
+  reasonString: "The credential is for another Client Identifier",
+};
+
+const largeIdentity: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: `What the credential says takes more than ${identityBytesMax} bytes`,
+};
+
+const expired: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "The credential has expired",
+};
+
+const banned: Refusal = { reasonCode: ReasonCode.Banned, reasonString: "Banned" };
+
+const forbiddenWill: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "No permission to publish the Will",
+};

@@ -1,0 +1,85 @@
+import { encodePacket, PublishEncoder } from "../codec/index.ts";
+import type { CostMeter } from "../core/cost/cost-meter.ts";
+import type { CloseCode, Effect } from "../core/effect.ts";
+import type { ClientSocket } from "./client-socket.ts";
+import { UnsentSockets } from "./unsent-sockets.ts";
+
+export type SocketEffect = Effect & { type: "send" | "deliver" | "close" | "attach" };
+
+/** The clients' sockets, and what the core has for them. */
+export class Sockets {
+  readonly unsent = new UnsentSockets();
+  readonly traffic = { bytesReceived: 0, bytesSent: 0 };
+  readonly #encoder = new PublishEncoder();
+  readonly #cost: CostMeter;
+  readonly #byId = new Map<string, ClientSocket>();
+  /** Connections for which an effect failed. */
+  readonly #broken = new Set<string>();
+
+  constructor(cost: CostMeter) {
+    this.#cost = cost;
+  }
+
+  values(): Iterable<ClientSocket> {
+    return this.#byId.values();
+  }
+
+  get(connectionId: string): ClientSocket | undefined {
+    return this.#byId.get(connectionId);
+  }
+
+  add(socket: ClientSocket): void {
+    this.#byId.set(socket.connectionId, socket);
+  }
+
+  forget(socket: ClientSocket): void {
+    this.#byId.delete(socket.connectionId);
+    this.unsent.forget(socket);
+    this.#cost.release(socket.connectionId);
+  }
+
+  /** What fails for one connection ends that one only. */
+  carryOut(effect: SocketEffect): void {
+    const { connectionId } = effect;
+    try {
+      if (effect.type === "send")
+        this.write(connectionId, encodePacket(effect.packet, effect.protocolVersion));
+      else if (effect.type === "deliver")
+        this.write(connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
+      else if (effect.type === "close") this.close(connectionId, effect.code, effect.reason);
+      else this.get(connectionId)?.attach(effect.attachment, this.#cost.shareOf(connectionId));
+    } catch (error) {
+      console.error(`duramq: "${effect.type}" failed`, error);
+      this.#broken.add(connectionId);
+    }
+  }
+
+  write(connectionId: string, bytes: Uint8Array): void {
+    const socket = this.get(connectionId);
+    if (socket === undefined) return;
+    socket.write(bytes);
+    this.traffic.bytesSent += bytes.length;
+    this.unsent.add(socket);
+  }
+
+  close(connectionId: string, code: CloseCode, reason: string): void {
+    const socket = this.get(connectionId);
+    if (socket === undefined) return;
+    socket.close(code, reason);
+    this.forget(socket);
+  }
+
+  sendAll(nowMs: number): void {
+    this.unsent.sendAll(({ connectionId }) => void this.#broken.add(connectionId), nowMs);
+  }
+
+  get hasBroken(): boolean {
+    return this.#broken.size > 0;
+  }
+
+  takeBroken(): string[] {
+    const connectionIds = [...this.#broken];
+    this.#broken.clear();
+    return connectionIds;
+  }
+}
