@@ -29,8 +29,10 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   storage: { values: ["storage", "core"] },
   version: { values: [] },
   subprotocol: { values: [] },
-  config: { values: ["version", "core", "codec"] },
-  env: { values: [], types: ["shard"] },
+  setting: { values: [] },
+  auth: { values: ["auth", "setting", "core", "codec"] },
+  config: { values: ["version", "setting", "core", "codec", "auth"] },
+  env: { values: [], types: ["shard", "registry"] },
   "shard-address": { values: [], types: ["config", "env"] },
   shard: {
     values: ["shard", "core", "codec", "storage", "config", "shard-address", "subprotocol"],
