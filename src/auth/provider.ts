@@ -17,12 +17,27 @@ export function allow(identity: Identity): Verdict {
   return { type: "allow", identity };
 }
 
-export function deny(reasonCode: Refusal["reasonCode"], reasonString: string): Verdict {
-  return { type: "deny", refusal: { reasonCode, reasonString } };
+export function deny(refusal: Refusal): Verdict {
+  return { type: "deny", refusal };
 }
 
-/** One text for a wrong password and for a user that does not exist. */
-export const wrongPassword = deny(ReasonCode.BadUserNameOrPassword, "Wrong user name or password");
+export function denyAs(reasonString: string): Verdict {
+  return deny({ reasonCode: ReasonCode.NotAuthorized, reasonString });
+}
 
-/** The provider could not judge: nobody gets in by that. */
-export const unavailable = deny(ReasonCode.ServerUnavailable, "Authentication is unavailable");
+export const refusals = {
+  /** One text for a wrong password and for a user who does not exist. */
+  wrongPassword: {
+    reasonCode: ReasonCode.BadUserNameOrPassword,
+    reasonString: "Wrong user name or password",
+  },
+  busy: { reasonCode: ReasonCode.ServerBusy, reasonString: "Too many attempts, try again later" },
+  /** Nobody could judge, so nobody gets in. */
+  unavailable: { reasonCode: ReasonCode.ServerUnavailable, reasonString: "Authentication is unavailable" },
+  notScram: { reasonCode: ReasonCode.ProtocolError, reasonString: "Not a message of SCRAM-SHA-256" },
+  unknownMethod: {
+    reasonCode: ReasonCode.BadAuthenticationMethod,
+    reasonString: "No such Authentication Method",
+  },
+  tooLarge: { reasonCode: ReasonCode.NotAuthorized, reasonString: "The identity is too large" },
+} as const satisfies Record<string, Refusal>;

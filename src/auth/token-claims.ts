@@ -1,8 +1,7 @@
 /** What a token says about its bearer. */
 import type { JWTPayload } from "jose";
 import { z } from "zod";
-import { ReasonCode } from "../core/reason-code.ts";
-import { allow, deny, type Verdict } from "./provider.ts";
+import { allow, denyAs, type Verdict } from "./provider.ts";
 import { ownRulesSchema, rolesSchema } from "./rule-schema.ts";
 import type { TokenConfig } from "./settings.ts";
 
@@ -57,5 +56,5 @@ function wordsOf(text: string): string[] {
 }
 
 function unusable(claim: string): Verdict {
-  return deny(ReasonCode.NotAuthorized, `The token's claim "${claim}" cannot be used`);
+  return denyAs(`The token's claim "${claim}" cannot be used`);
 }

@@ -9,10 +9,9 @@ import {
   jwtVerify,
   type JWTVerifyGetKey,
 } from "jose";
-import { ReasonCode } from "../core/reason-code.ts";
 import { utf8 } from "./bytes.ts";
 import { type Fetch, KeysUnavailable, remoteKeys } from "./key-set.ts";
-import { deny, unavailable, type Verdict } from "./provider.ts";
+import { deny, denyAs, refusals, type Verdict } from "./provider.ts";
 import type { TokenConfig } from "./settings.ts";
 import { identityOfClaims } from "./token-claims.ts";
 
@@ -51,7 +50,7 @@ export class TokenProvider {
   }
 
   async verify(token: string): Promise<Verdict> {
-    if (token.length > tokenLengthMax) return deny(ReasonCode.NotAuthorized, "The token is too long");
+    if (token.length > tokenLengthMax) return denyAs("The token is too long");
     const { issuer, audience, leewaySec } = this.#config;
     try {
       const { payload } = await jwtVerify(token, this.#key, {
@@ -89,17 +88,13 @@ function keyOf(
 
 /** Tells nothing of the token's content, which nobody has vouched for. */
 function verdictOf(error: unknown): Verdict {
-  if (error instanceof errors.JWTExpired) return invalid("The token has expired");
+  if (error instanceof errors.JWTExpired) return denyAs("The token has expired");
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return invalid(`The token's claim "${error.claim}" is missing or not accepted`);
+    return denyAs(`The token's claim "${error.claim}" is missing or not accepted`);
   }
   // Whatever else is wrong with the token; a failure of the keys is none of these.
-  if (error instanceof errors.JOSEError) return invalid("The token is not valid");
+  if (error instanceof errors.JOSEError) return denyAs("The token is not valid");
   if (!(error instanceof KeysUnavailable))
     console.error(`duramq: tokens cannot be verified: ${String(error)}`);
-  return unavailable;
-}
-
-function invalid(reasonString: string): Verdict {
-  return deny(ReasonCode.NotAuthorized, reasonString);
+  return deny(refusals.unavailable);
 }
