@@ -137,7 +137,7 @@ function isTooLarge(identity: Identity): boolean {
 
 /** The answer, or the other one if that takes too long or fails. */
 async function inTime<Answer>(answer: Promise<Answer>, otherwise: Answer): Promise<Answer> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer!: ReturnType<typeof setTimeout>;
   const timeout = new Promise<Answer>((resolve) => {
     timer = setTimeout(() => resolve(otherwise), patienceMs);
   });
