@@ -30,16 +30,23 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   version: { values: [] },
   subprotocol: { values: [] },
   setting: { values: [] },
-  auth: { values: ["auth", "setting", "core", "codec"] },
+  auth: { values: ["auth", "setting", "core"] },
   config: { values: ["version", "setting", "core", "codec", "auth"] },
   env: { values: [], types: ["shard", "registry"] },
-  "shard-address": { values: [], types: ["config", "env"] },
+  "object-place": { values: [], types: ["config"] },
+  "shard-address": { values: ["object-place"], types: ["config", "env"] },
+  "registry-address": { values: ["object-place", "core"], types: ["config", "env"] },
+  "registry-client": { values: ["registry-address", "auth"], types: ["config", "env", "registry"] },
+  registry: {
+    values: ["registry", "core", "auth", "storage", "config", "registry-address", "shard-address"],
+    types: ["env"],
+  },
   shard: {
     values: ["shard", "core", "codec", "storage", "config", "shard-address", "subprotocol"],
     types: ["env"],
   },
   edge: { values: ["edge", "core", "codec", "config", "shard-address", "subprotocol"], types: ["env"] },
-  worker: { values: ["edge", "shard"] },
+  worker: { values: ["edge", "shard", "registry"] },
   host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };
 

@@ -1,5 +1,5 @@
 /** Who a client is, by the providers of a namespace in their order. */
-import { type Identity, identityBytesMax } from "../core/access/identity.ts";
+import { anonymousIdentity, type Identity, identityBytesMax } from "../core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../core/authentication.ts";
 import { fromUtf8, utf8 } from "./bytes.ts";
 import { verifyCertificate } from "./certificate.ts";
@@ -21,9 +21,6 @@ export interface AuthenticatorPorts {
   readonly fetch: Fetch;
   readonly nowMs: () => number;
 }
-
-/** Everybody who shows nothing, where that is allowed. */
-export const anonymous: Identity = { method: "anonymous", roles: ["anonymous"], claims: {}, rules: [] };
 
 /** The Authentication Methods that clients may name in CONNECT. */
 export function authenticationMethodsOf({ providers }: AuthenticationConfig): readonly string[] {
@@ -93,7 +90,7 @@ export class Authenticator {
         return { type: "failure", ...verdict.refusal };
       case "unknown":
         return this.#config.allowsAnonymous
-          ? { type: "success", identity: anonymous }
+          ? { type: "success", identity: anonymousIdentity }
           : { type: "failure", ...refusals.wrongPassword };
     }
   }
