@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { z } from "zod";
 import type { PasswordAnswer, ScramAnswer } from "../auth/users.ts";
 import { type Config, configOf } from "../config.ts";
 import type { Policy } from "../core/access/policy.ts";
@@ -68,8 +69,9 @@ export class Registry extends DurableObject<Env> {
     await this.#push.push();
   }
 
-  putUser(username: string, change: UserChange): Promise<PutUserAnswer> {
-    return this.#users.put(username, userChangeSchema.parse(change));
+  async putUser(username: string, change: UserChange): Promise<PutUserAnswer> {
+    const parsed = userChangeSchema.safeParse(change);
+    return parsed.success ? this.#users.put(username, parsed.data) : refused(parsed.error);
   }
 
   deleteUser(username: string): boolean {
@@ -106,8 +108,10 @@ export class Registry extends DurableObject<Env> {
     content: PolicyContent,
     expectedVersion: number,
   ): Promise<PutPolicyAnswer & { pendingShards: number }> {
+    const parsed = policyContentSchema.safeParse(content);
+    if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
     const { shards } = this.#config.core.placement.layout;
-    const answer = this.#policies.put(policyContentSchema.parse(content), expectedVersion, shards);
+    const answer = this.#policies.put(parsed.data, expectedVersion, shards);
     if (answer.type !== "done") return { ...answer, pendingShards: 0 };
     this.#audit.record(actor, "policy.put", `version ${answer.version}`);
     this.#push.guard();
@@ -115,7 +119,9 @@ export class Registry extends DurableObject<Env> {
   }
 
   async issueToken(actor: string, request: TokenRequest): Promise<IssueAnswer> {
-    const answer = await this.#tokens.issue(tokenRequestSchema.parse(request));
+    const parsed = tokenRequestSchema.safeParse(request);
+    if (!parsed.success) return refused(parsed.error);
+    const answer = await this.#tokens.issue(parsed.data);
     if (answer.type === "done") this.#audit.record(actor, "token.issue", answer.token.id);
     return answer;
   }
@@ -142,6 +148,11 @@ export class Registry extends DurableObject<Env> {
   auditEntries(beforeSeq?: number, count?: number): AuditEntry[] {
     return this.#audit.page(beforeSeq, count);
   }
+}
+
+/** What is wrong is told by its place and kind, not by its value. */
+function refused({ issues: [issue] }: z.ZodError): { type: "refused"; reason: string } {
+  return { type: "refused", reason: `${issue?.path.join(".")}: ${issue?.message}` };
 }
 
 /** Throws for an object that the settings do not have. */
