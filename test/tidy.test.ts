@@ -45,7 +45,10 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
     values: ["shard", "core", "codec", "storage", "config", "shard-address", "subprotocol"],
     types: ["env"],
   },
-  edge: { values: ["edge", "core", "codec", "config", "shard-address", "subprotocol"], types: ["env"] },
+  edge: {
+    values: ["edge", "core", "codec", "auth", "config", "shard-address", "registry-client", "subprotocol"],
+    types: ["env"],
+  },
   worker: { values: ["edge", "shard", "registry"] },
   host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };
