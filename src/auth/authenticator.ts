@@ -1,7 +1,12 @@
 /** Who a client is, by the providers of a namespace in their order. */
-import { anonymousIdentity, type Identity, identityBytesMax } from "../core/access/identity.ts";
+import {
+  anonymousIdentity,
+  type Identity,
+  identityBytesMax,
+  identitySizeBytes,
+} from "../core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../core/authentication.ts";
-import { fromUtf8, utf8 } from "./bytes.ts";
+import { fromUtf8 } from "./bytes.ts";
 import { verifyCertificate } from "./certificate.ts";
 import type { UpgradeCredentials } from "./credentials.ts";
 import { HookProvider } from "./hook.ts";
@@ -129,7 +134,7 @@ function verifyToken(
 }
 
 function isTooLarge(identity: Identity): boolean {
-  return utf8(JSON.stringify(identity)).length > identityBytesMax;
+  return identitySizeBytes(identity) > identityBytesMax;
 }
 
 /** The answer, or the other one if that takes too long or fails. */

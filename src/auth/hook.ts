@@ -1,11 +1,12 @@
 /** A service of the operator that is asked about user names and passwords. */
 import { z } from "zod";
 import { boundedText } from "./bounded-text.ts";
-import { fromUtf8, hmacKey, type HmacKey, hmacSha256, randomBytes, toBase64, toHex, utf8 } from "./bytes.ts";
+import { fromUtf8, hmacSha256, toBase64, toHex, utf8 } from "./bytes.ts";
 import { ExpiringCache } from "./expiring-cache.ts";
 import type { Fetch } from "./key-set.ts";
+import { KeyedDigest } from "./keyed-digest.ts";
 import { allow, deny, denyAs, refusals, type Verdict } from "./provider.ts";
-import { ownRulesSchema, rolesSchema } from "./rule-schema.ts";
+import { identifierLengthMax, ownRulesSchema, rolesSchema } from "./rule-schema.ts";
 import type { HookConfig } from "./settings.ts";
 
 /** When the request was signed, in seconds since 1970. */
@@ -18,6 +19,7 @@ const answerBytesMax = 64 * 1024;
 const cachedAnswersMax = 10_000;
 const cacheSecMax = 300;
 
+const identifier = z.string().min(1).max(identifierLengthMax);
 const cacheSec = z.number().int().min(0).max(cacheSecMax).default(0);
 
 /** What the service answers, with status 200. */
@@ -25,12 +27,12 @@ const answerSchema = z.discriminatedUnion("result", [
   z.object({
     result: z.literal("allow"),
     /** Another name than the client has given. */
-    username: z.string().min(1).optional(),
-    clientId: z.string().min(1).optional(),
+    username: identifier.exactOptional(),
+    clientId: identifier.exactOptional(),
     roles: rolesSchema.default([]),
     claims: z.record(z.string(), z.string()).default({}),
     rules: ownRulesSchema.default([]),
-    expiresAtMs: z.number().int().positive().optional(),
+    expiresAtMs: z.number().int().positive().exactOptional(),
     cacheSec,
   }),
   z.object({ result: z.literal("deny"), cacheSec }),
@@ -50,9 +52,7 @@ export class HookProvider {
   readonly #fetch: Fetch;
   readonly #nowMs: () => number;
   readonly #answers = new ExpiringCache<Answer>(cachedAnswersMax);
-  #signatureKey: Promise<HmacKey> | undefined;
-  /** Passwords are kept as digests under a key that nobody else has. */
-  #cacheKey: Promise<HmacKey> | undefined;
+  readonly #digest = new KeyedDigest();
 
   constructor(
     namespace: string,
@@ -67,8 +67,7 @@ export class HookProvider {
 
   async verify(question: HookQuestion): Promise<Verdict> {
     const body = bodyOf(this.#namespace, question);
-    this.#cacheKey ??= hmacKey(randomBytes(32));
-    const cacheKey = toBase64(await hmacSha256(await this.#cacheKey, utf8(body)));
+    const cacheKey = await this.#digest.of(body);
     const known = this.#answers.get(cacheKey, this.#nowMs());
     if (known !== undefined) return this.#verdictOf(known, question);
     const answer = await this.#ask(body);
@@ -99,8 +98,7 @@ export class HookProvider {
 
   async #signed(body: string): Promise<Record<string, string>> {
     const timestamp = String(Math.floor(this.#nowMs() / 1000));
-    this.#signatureKey ??= hmacKey(utf8(this.#config.secret));
-    const signature = await hmacSha256(await this.#signatureKey, utf8(`${timestamp}.${body}`));
+    const signature = await hmacSha256(utf8(this.#config.secret), utf8(`${timestamp}.${body}`));
     return { [timestampHeader]: timestamp, [signatureHeader]: `v1=${toHex(signature)}` };
   }
 

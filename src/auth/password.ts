@@ -2,8 +2,9 @@
 import type { Identity } from "../core/access/identity.ts";
 import type { AuthenticationStep } from "../core/authentication.ts";
 import type { Refusal } from "../core/refusal.ts";
-import { fromUtf8, hmacKey, type HmacKey, hmacSha256, randomBytes, toBase64, utf8 } from "./bytes.ts";
+import { fromUtf8 } from "./bytes.ts";
 import { ExpiringCache } from "./expiring-cache.ts";
+import { KeyedDigest } from "./keyed-digest.ts";
 import { allow, deny, refusals, unknown, type Verdict } from "./provider.ts";
 import { passwordBytesMax, prepared, usernameBytesMax } from "./sasl-prep.ts";
 import { challenge, parseClientFirst, prove, type ScramState } from "./scram.ts";
@@ -27,8 +28,7 @@ export class PasswordProvider {
   readonly #users: Users;
   readonly #nowMs: () => number;
   readonly #logins = new ExpiringCache<Login>(cachedLoginsMax);
-  /** Passwords are kept as digests under a key that nobody else has. */
-  #cacheKey: Promise<HmacKey> | undefined;
+  readonly #digest = new KeyedDigest();
   /** Counts what was forgotten: an answer that was on its way then is not kept. */
   #forgotten = 0;
 
@@ -43,7 +43,7 @@ export class PasswordProvider {
     const name = prepared(username, usernameBytesMax);
     const text = password.length > passwordBytesMax ? undefined : fromUtf8(password);
     if (name === undefined || text === undefined) return unknown;
-    const cacheKey = await this.#digest(name, text);
+    const cacheKey = await this.#digest.of(`${name}\0${text}`);
     const known = this.#logins.get(cacheKey, this.#nowMs());
     if (known !== undefined) return allow(identityOf("password", known));
     const forgotten = this.#forgotten;
@@ -96,11 +96,6 @@ export class PasswordProvider {
     // Who has shown the password gets in, whether or not that could be noted.
     await this.#users.loginSucceeded(username).catch(() => {});
     return { type: "success", identity: identityOf("scram", { username, rights }), data: serverFinal };
-  }
-
-  async #digest(username: string, password: string): Promise<string> {
-    this.#cacheKey ??= hmacKey(randomBytes(32));
-    return toBase64(await hmacSha256(await this.#cacheKey, utf8(`${username}\0${password}`)));
   }
 }
 

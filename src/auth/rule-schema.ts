@@ -10,6 +10,9 @@ const topicFilterLengthMax = 1024;
 const ownRulesMax = 100;
 const rolesMax = 32;
 
+/** Characters of a user name, and of a Client Identifier. */
+export const identifierLengthMax = 256;
+
 const notAFilter = "must be a Topic Filter";
 
 export const ruleSchema = z.strictObject(

@@ -188,7 +188,7 @@ function isProvider(text: string): boolean {
 }
 
 function isOrigin(text: string): boolean {
-  return text === "*" || (URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text);
+  return text === "*" || (/^https?:[^*]*$/.test(text) && URL.canParse(text) && new URL(text).origin === text);
 }
 
 /** Passwords and keys go over it. */

@@ -2,7 +2,7 @@
 import type { JWTPayload } from "jose";
 import { z } from "zod";
 import { allow, denyAs, type Verdict } from "./provider.ts";
-import { ownRulesSchema, rolesSchema } from "./rule-schema.ts";
+import { identifierLengthMax, ownRulesSchema, rolesSchema } from "./rule-schema.ts";
 import type { TokenConfig } from "./settings.ts";
 
 /** RFC 7519, section 4.1: claims about the token itself. */
@@ -10,7 +10,7 @@ const registeredClaims = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 const roles = z.union([z.string().transform(wordsOf).pipe(rolesSchema), rolesSchema]).default([]);
 const rules = ownRulesSchema.default([]);
-const identifier = z.string().min(1);
+const identifier = z.string().min(1).max(identifierLengthMax);
 
 /**
  * The identity of a verified token. A claim that is there and cannot be used refuses the token: to leave out a role or a

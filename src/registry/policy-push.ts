@@ -1,9 +1,10 @@
 import type { Policy } from "../core/access/policy.ts";
 import type { PolicyStore } from "./policy-store.ts";
 
-/** What a shard does with a policy: takes it if it is newer than its own, and keeps it. */
+/** What a shard does with a policy. */
 export interface PolicyTaker {
-  applyPolicy(policy: Policy): Promise<void>;
+  /** Returns the version that holds there now. */
+  setPolicy(policy: Policy): Promise<number>;
 }
 
 export interface PolicyPushPorts {
@@ -73,8 +74,8 @@ export class PolicyPush {
       timer = setTimeout(() => resolve(false), callMsMax);
     });
     try {
-      const taken = this.#ports.shard(index).applyPolicy(policy);
-      return await Promise.race([taken.then(() => true), timeout]);
+      const version = this.#ports.shard(index).setPolicy(policy);
+      return await Promise.race([version.then((held) => held >= policy.version), timeout]);
     } catch {
       return false;
     } finally {

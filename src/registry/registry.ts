@@ -62,7 +62,7 @@ export class Registry extends DurableObject<Env> {
   }
 
   protected shard(index: number): PolicyTaker {
-    return shardStub(this.env, this.#config, index) as object as PolicyTaker;
+    return shardStub(this.env, this.#config, index);
   }
 
   override async alarm(): Promise<void> {

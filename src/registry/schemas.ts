@@ -16,13 +16,11 @@ const rules = z.array(ruleSchema).max(rulesPerListMax);
 const rulesByName = (key: z.ZodString) =>
   z.record(key, rules).refine((lists) => Object.keys(lists).length <= listsMax, { error: "too many names" });
 
-export const banSchema = z
-  .strictObject({
-    by: z.enum(["client", "username", "address"]),
-    value: name,
-    untilMs: z.number().int().positive().optional(),
-  })
-  .transform(({ by, value, untilMs }) => ({ by, value, ...(untilMs !== undefined && { untilMs }) }));
+export const banSchema = z.strictObject({
+  by: z.enum(["client", "username", "address"]),
+  value: name,
+  untilMs: z.number().int().positive().exactOptional(),
+});
 
 /** A policy as it is asked for: its version is for the registry to give. */
 export const policyContentSchema = z.strictObject({
@@ -37,7 +35,7 @@ export type PolicyContent = Omit<Policy, "version">;
 
 export const userChangeSchema = z.strictObject({
   /** Absent: as it is. */
-  password: z.string().optional(),
+  password: z.string().exactOptional(),
   roles: rolesSchema.default([]),
   rules: ownRulesSchema.default([]),
   disabled: z.boolean().default(false),

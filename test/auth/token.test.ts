@@ -244,7 +244,7 @@ describe("Keys at an address", () => {
   ] as [string, Fetch][])("%s let nobody in, and are left alone for a while", async (_, answer) => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     let timeMs = nowMs;
-    const fetch = vi.fn(answer);
+    const fetch = vi.fn<Fetch>(answer);
     const tokens = new TokenProvider(tokenConfigOf(variables), { nowMs: () => timeMs, fetch });
     const token = await signBy("ES256");
     for (let count = 0; count < 3; count += 1) {

@@ -102,6 +102,8 @@ describe("The policy", () => {
 class Shards {
   readonly versions: number[];
   readonly failing = new Set<number>();
+  /** They answer, but keep what they have. */
+  readonly stubborn = new Set<number>();
   readonly store: PolicyStore;
   readonly push: PolicyPush;
   alarmDelayMs: number | undefined;
@@ -127,11 +129,13 @@ class Shards {
 
   #shard(index: number): PolicyTaker {
     return {
-      applyPolicy: async ({ version }: Policy) => {
+      setPolicy: async ({ version }: Policy) => {
         this.calls += 1;
         this.onCall();
         if (this.failing.has(index)) throw new Error("lost");
+        if (this.stubborn.has(index)) return 0;
         this.versions[index] = Math.max(version, this.versions[index] ?? 0);
+        return this.versions[index] ?? 0;
       },
     };
   }
@@ -163,6 +167,16 @@ describe("A change of the policy", () => {
     shards.failing.clear();
     expect(await shards.push.push()).toBe(0);
     expect(shards.versions).toEqual([1, 1, 1]);
+  });
+
+  test("is told again to who answers with an older version", async () => {
+    const shards = new Shards(2, database);
+    shards.stubborn.add(1);
+    shards.put();
+    expect(await shards.push.push()).toBe(1);
+    shards.stubborn.clear();
+    expect(await shards.push.push()).toBe(0);
+    expect(shards.calls).toBe(3);
   });
 
   test("is told by the next life of the object, too", async () => {
@@ -203,7 +217,7 @@ describe("A change of the policy", () => {
     vi.useFakeTimers();
     const store = new PolicyStore(database);
     store.put(content, 0, 1);
-    const shard = { applyPolicy: () => new Promise<void>(() => {}) };
+    const shard = { setPolicy: () => new Promise<number>(() => {}) };
     const push = new PolicyPush(store, {
       shards: 1,
       shard: () => shard,

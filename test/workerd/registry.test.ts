@@ -109,7 +109,7 @@ describe("The policy", () => {
     });
     const bad = { ...content, rules: [{ ...rule, topicFilter: "a/#/b" }] };
     const answer = await policies().putPolicy("operator", bad, version);
-    expect(answer).toMatchObject({ type: "refused", reason: "rules.0.topicFilter: is no Topic Filter" });
+    expect(answer).toMatchObject({ type: "refused", reason: "rules.0.topicFilter: must be a Topic Filter" });
   });
 });
 

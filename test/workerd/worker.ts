@@ -76,9 +76,10 @@ export class TestRegistry extends Registry {
 
   protected override shard(index: number): PolicyTaker {
     return {
-      applyPolicy: async ({ version }) => {
+      setPolicy: async ({ version }) => {
         if (this.#failing.has(index)) throw new Error("the test has the shard fail");
         this.#versions.set(index, version);
+        return version;
       },
     };
   }
