@@ -7,10 +7,6 @@ export class ExpiringCache<Value> {
     this.#entriesMax = entriesMax;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get(key: string, nowMs: number): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
@@ -25,10 +21,6 @@ export class ExpiringCache<Value> {
     if (this.#entries.size <= this.#entriesMax) return;
     const [oldest] = this.#entries.keys();
     this.#entries.delete(oldest as string);
-  }
-
-  delete(key: string): void {
-    this.#entries.delete(key);
   }
 
   deleteWhere(predicate: (value: Value) => boolean): void {
