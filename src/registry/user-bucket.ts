@@ -25,7 +25,7 @@ interface StoredUser extends User {
 export const usersPerBucketMax = 100_000;
 export const usersPerPageMax = 500;
 
-/** Each takes some 30 ms of the processor; more would wait longer than clients do. */
+/** Each takes tens of milliseconds of the processor; more would wait longer than clients do. */
 const verificationsAtOnceMax = 64;
 
 const secretBytes = 32;
