@@ -40,7 +40,10 @@ const workerd = {
           SOCKETS: "hibernating",
           FLUSHES_PER_SEC_MAX: "20",
         },
-        durableObjects: { SHARD: { className: "TestShard", useSQLite: true } },
+        durableObjects: {
+          SHARD: { className: "TestShard", useSQLite: true },
+          REGISTRY: { className: "TestRegistry", useSQLite: true },
+        },
       },
     }),
   ],

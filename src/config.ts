@@ -1,13 +1,19 @@
 import { z } from "zod";
+import {
+  type AuthenticationConfig,
+  authenticationSettings,
+  toAuthenticationConfig,
+} from "./auth/settings.ts";
+import { ruleSchema } from "./auth/rule-schema.ts";
 import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
-import { isRuleFilter } from "./core/access/template.ts";
 import type { CoreConfig } from "./core/config.ts";
 import type { Limits } from "./core/limits.ts";
 import { defaultLimits, queuePolicies } from "./core/limits.ts";
 import { Placement, shardsMax } from "./core/placement.ts";
+import { choice, ConfigError, json, oneOf, wholeNumber } from "./setting.ts";
 import { version } from "./version.ts";
 
-export { shardsMax };
+export { ConfigError, shardsMax };
 
 /** How sockets are held: `hibernating` ones cost nothing while idle, `resident` ones are faster. */
 export type SocketMode = "hibernating" | "resident";
@@ -24,10 +30,10 @@ export interface Config {
   readonly location: Location;
   readonly socketMode: SocketMode;
   readonly core: CoreConfig;
+  readonly authentication: AuthenticationConfig;
+  /** Opens the administration, with all rights. */
+  readonly operatorToken?: string;
 }
-
-/** A setting that cannot be used; the message names it. */
-export class ConfigError extends Error {}
 
 /** The namespace that `/mqtt` stands for. It has the settings themselves; others may differ from them. */
 export const defaultNamespace = "default";
@@ -48,61 +54,17 @@ const uint32Max = 0xffffffff;
 const objectBytesMax = 9_900_000_000;
 const shardBytesMax = 8_000_000_000;
 
-function wholeNumber(min: number, max: number, standard: number) {
-  const error = `must be a whole number from ${min} to ${max}`;
-  return z
-    .string()
-    .regex(/^\d{1,10}$/, { error })
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, { error })
-    .default(standard);
-}
-
-function oneOf<const Name extends string>(names: readonly Name[]) {
-  return z.enum(names, { error: `must be one of ${names.join(", ")}` });
-}
-
-function choice(standard: boolean) {
-  return z
-    .enum(["true", "false"], { error: 'must be "true" or "false"' })
-    .transform((value) => value === "true")
-    .default(standard);
-}
-
-/** A setting that holds JSON. */
-function json(error: string) {
-  return z.string({ error }).transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue(error);
-      return z.NEVER;
-    }
-  });
-}
-
-const notAFilter = "must be a Topic Filter";
 const rulesError =
   'must be a JSON array such as [{"effect": "allow", "action": "all", "topicFilter": "a/#"}]';
 
+const permissionsMax = 1000;
+
 /** Rules for everybody. */
-const rules = json(rulesError)
+const permissions = json(rulesError)
   .pipe(
-    z.array(
-      z.strictObject(
-        {
-          effect: z.enum(["allow", "deny"], { error: 'must be "allow" or "deny"' }),
-          action: z.enum(["publish", "subscribe", "all"], {
-            error: 'must be "publish", "subscribe" or "all"',
-          }),
-          topicFilter: z.string({ error: notAFilter }).refine(isRuleFilter, { error: notAFilter }),
-          qosMax: z.literal([0, 1, 2], { error: "must be 0, 1 or 2" }).exactOptional(),
-          retain: z.boolean({ error: "must be true or false" }).exactOptional(),
-        },
-        { error: "must be a rule, with nothing more than a rule has" },
-      ),
-      { error: rulesError },
-    ),
+    z
+      .array(ruleSchema, { error: rulesError })
+      .max(permissionsMax, { error: `must have ${permissionsMax} rules at most` }),
   )
   .default([]);
 
@@ -116,8 +78,8 @@ const settings = z.object({
   SOCKETS: z
     .enum(["hibernating", "resident"], { error: 'must be "hibernating" or "resident"' })
     .default("hibernating"),
-  ANONYMOUS: choice(false),
-  PERMISSIONS: rules,
+  ...authenticationSettings,
+  PERMISSIONS: permissions,
   SYS_TOPICS: oneOf(["operators", "everybody"]).default("operators"),
   FLUSHES_PER_SEC_MAX: z
     .union([z.literal("unlimited").transform(() => Infinity), z.coerce.number().positive()], {
@@ -241,8 +203,15 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
     serverTopicsFor: parsed.data.SYS_TOPICS,
     version,
   };
-  const location = locationOf(parsed.data, prefix);
-  return Object.freeze({ namespace, location, socketMode: parsed.data.SOCKETS, core: Object.freeze(core) });
+  const { OPERATOR_TOKEN } = parsed.data;
+  return Object.freeze({
+    namespace,
+    location: locationOf(parsed.data, prefix),
+    socketMode: parsed.data.SOCKETS,
+    core: Object.freeze(core),
+    authentication: toAuthenticationConfig(parsed.data, prefix),
+    ...(OPERATOR_TOKEN !== undefined && { operatorToken: OPERATOR_TOKEN }),
+  });
 }
 
 /** Rows cost the same on one shard as on several: they share a rate, down to one that keeps acknowledgements quick. */

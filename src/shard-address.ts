@@ -1,6 +1,7 @@
 /** How a shard is found: its object's name says all that the object needs to know about itself. */
 import type { Config } from "./config.ts";
 import type { Env } from "./env.ts";
+import { isPlaced, placedStub } from "./object-place.ts";
 
 /**
  * Header of an upgrade request from the Worker to a shard, never from a client: the identifier that the Worker has made
@@ -8,10 +9,8 @@ import type { Env } from "./env.ts";
  */
 export const assignedClientIdHeader = "duramq-assigned-client-id";
 
-/** The object's name: its place belongs to it, so that everybody reaches the same object. */
-function shardName({ namespace, location }: Config, index: number): string {
-  const name = `${namespace}/${index}`;
-  return location.type === "hint" ? `${name}@${location.hint}` : name;
+function shardName({ namespace }: Config, index: number): string {
+  return `${namespace}/${index}`;
 }
 
 /** The parts of a shard's name; undefined for a name that {@link shardStub} does not give. */
@@ -23,19 +22,11 @@ export function parseShardName(name: string): { namespace: string; index: number
 export type ShardStub = ReturnType<Env["SHARD"]["get"]>;
 
 /** Whether the object is where the settings have the shard. */
-export function isShard({ name, jurisdiction }: DurableObjectId, config: Config, index: number): boolean {
-  const { location } = config;
-  const wanted = location.type === "jurisdiction" ? location.jurisdiction : undefined;
-  return name === shardName(config, index) && (jurisdiction ?? undefined) === wanted;
+export function isShard(id: DurableObjectId, config: Config, index: number): boolean {
+  return isPlaced(id, config, shardName(config, index));
 }
 
 /** A stub for the shard. Calls are never repeated by the runtime: who calls knows what may be done twice. */
 export function shardStub(env: Pick<Env, "SHARD">, config: Config, index: number): ShardStub {
-  const { location } = config;
-  const objects =
-    location.type === "jurisdiction" ? env.SHARD.jurisdiction(location.jurisdiction) : env.SHARD;
-  return objects.getByName(shardName(config, index), {
-    retry: { maxRetries: 0 },
-    ...(location.type === "hint" && { locationHint: location.hint }),
-  });
+  return placedStub(env.SHARD, config, shardName(config, index), { retry: { maxRetries: 0 } });
 }

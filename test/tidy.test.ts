@@ -29,19 +29,30 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   storage: { values: ["storage", "core"] },
   version: { values: [] },
   subprotocol: { values: [] },
-  config: { values: ["version", "core", "codec"] },
+  setting: { values: [] },
+  auth: { values: ["auth", "setting", "core"] },
+  config: { values: ["version", "setting", "core", "codec", "auth"] },
   settings: { values: ["config"] },
-  env: { values: [], types: ["shard"] },
-  "shard-address": { values: [], types: ["config", "env"] },
+  env: { values: [], types: ["shard", "registry"] },
+  "object-place": { values: [], types: ["config"] },
+  "shard-address": { values: ["object-place"], types: ["config", "env"] },
+  "registry-address": { values: ["object-place", "core"], types: ["config", "env"] },
+  "registry-client": { values: ["registry-address", "auth"], types: ["config", "env", "registry"] },
+  registry: {
+    values: ["registry", "core", "auth", "storage", "config", "registry-address", "shard-address"],
+    types: ["env"],
+  },
   shard: {
-    values: ["shard", "core", "codec", "storage", "config", "settings", "shard-address", "subprotocol"],
+    values: "shard core codec storage auth config settings registry-client shard-address subprotocol".split(
+      " ",
+    ),
     types: ["env"],
   },
   edge: {
-    values: ["edge", "core", "codec", "config", "settings", "shard-address", "subprotocol"],
+    values: "edge core codec auth config settings shard-address registry-client subprotocol".split(" "),
     types: ["env"],
   },
-  worker: { values: ["edge", "shard"] },
+  worker: { values: ["edge", "shard", "registry"] },
   host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
 };
 

@@ -1,7 +1,11 @@
+import { tokenParameter } from "../auth/credentials.ts";
+import { encodeIdentity, identityHeader } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
+import type { Identity } from "../core/access/identity.ts";
 import type { Env } from "../env.ts";
 import { assignedClientIdHeader, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
+import { admit } from "./admission.ts";
 import { problem } from "./problem.ts";
 import type { RelaySocket } from "./relay-socket.ts";
 import { Relay } from "./relay.ts";
@@ -9,16 +13,30 @@ import { Relay } from "./relay.ts";
 /** As for Client Identifiers themselves; the hint travels in the socket's attachment. */
 const clientIdHintLengthMax = 256;
 
+/** The parameter of the address that says which Client Identifier CONNECT will have. */
+const clientIdParameter = "clientId";
+
+/** What the Worker tells shards, so no client may; and what clients tell the Worker, so no shard need know it. */
+const workerHeaders = [assignedClientIdHeader, identityHeader, "authorization", "cookie"];
+
+/** An upgrade that may go to a shard. */
+interface Upgrade {
+  readonly url: string;
+  /** Of the client, with the identity that was verified. */
+  readonly headers: Headers;
+  readonly subprotocol: string;
+}
+
 /**
  * Hands a WebSocket to its shard. When the shard is known the runtime passes frames through: they cost the Worker
  * nothing. What is refused here wakes no Durable Object.
  */
-export function handleUpgrade(
+export async function handleUpgrade(
   request: Request,
   env: Env,
   config: Config,
   context: Pick<ExecutionContext, "waitUntil">,
-): Response | Promise<Response> {
+): Promise<Response> {
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return problem(426, "Upgrade required", "MQTT is spoken over WebSocket here", { upgrade: "websocket" });
   }
@@ -26,33 +44,45 @@ export function handleUpgrade(
   if (subprotocol === undefined) {
     return problem(400, "No MQTT subprotocol", 'The upgrade must offer the WebSocket subprotocol "mqtt"');
   }
-  const clientIdHint = new URL(request.url).searchParams.get("clientId");
+  const clientIdHint = new URL(request.url).searchParams.get(clientIdParameter);
   if (clientIdHint !== null && !isUsable(clientIdHint)) {
     const detail = `clientId must have 1 to ${clientIdHintLengthMax} characters, none of them a control character`;
     return problem(400, "Bad client identifier", detail);
   }
+  const admission = await admit(request, env, config);
+  if (admission.type === "refused") return admission.response;
+  const { identity } = admission;
+  // Who may use one Client Identifier only will name it in CONNECT.
+  const placedBy = clientIdHint ?? identity?.clientId;
+  const upgrade = upgradeOf(request, subprotocol, identity, placedBy);
   const { placement } = config.core;
-  if (clientIdHint === null && placement.layout.shards > 1) {
-    return relay(request, subprotocol, env, config, context);
-  }
-  const index = placement.sessionShard(clientIdHint ?? "");
-  return shardStub(env, config, index).fetch(withoutAssignment(request));
+  if (placedBy === undefined && placement.layout.shards > 1) return relay(upgrade, env, config, context);
+  const stub = shardStub(env, config, placement.sessionShard(placedBy ?? ""));
+  return stub.fetch(new Request(upgrade.url, { headers: upgrade.headers }));
 }
 
 function isUsable(clientIdHint: string): boolean {
   return clientIdHint !== "" && clientIdHint.length <= clientIdHintLengthMax && !/\p{Cc}/u.test(clientIdHint);
 }
 
-function withoutAssignment(request: Request): Request {
-  if (!request.headers.has(assignedClientIdHeader)) return request;
+/** Secrets stay here. */
+function upgradeOf(
+  request: Request,
+  subprotocol: string,
+  identity: Identity | undefined,
+  placedBy: string | undefined,
+): Upgrade {
   const headers = new Headers(request.headers);
-  headers.delete(assignedClientIdHeader);
-  return new Request(request, { headers });
+  for (const name of workerHeaders) headers.delete(name);
+  if (identity !== undefined) headers.set(identityHeader, encodeIdentity(identity));
+  const url = new URL(request.url);
+  url.searchParams.delete(tokenParameter);
+  if (placedBy !== undefined) url.searchParams.set(clientIdParameter, placedBy);
+  return { url: url.href, headers, subprotocol };
 }
 
 function relay(
-  request: Request,
-  subprotocol: string,
+  upgrade: Upgrade,
   env: Env,
   config: Config,
   context: Pick<ExecutionContext, "waitUntil">,
@@ -60,30 +90,28 @@ function relay(
   const { 0: client, 1: server } = new WebSocketPair();
   const { finished } = new Relay(server as RelaySocket, {
     maximumPacketSizeBytes: config.core.limits.maximumPacketSizeBytes,
-    openShard: (clientId) => openShard(request, subprotocol, env, config, clientId),
+    openShard: (clientId) => openShard(upgrade, env, config, clientId),
   });
   context.waitUntil(finished);
   return new Response(null, {
     status: 101,
     webSocket: client,
-    headers: { "sec-websocket-protocol": subprotocol },
+    headers: { "sec-websocket-protocol": upgrade.subprotocol },
   });
 }
 
 async function openShard(
-  request: Request,
-  subprotocol: string,
+  { url, headers: clientHeaders, subprotocol }: Upgrade,
   env: Env,
   config: Config,
   clientId: string,
 ): Promise<RelaySocket> {
   const placedId = clientId === "" ? `duramq-${crypto.randomUUID()}` : clientId;
-  const headers = new Headers(request.headers);
+  const headers = new Headers(clientHeaders);
   headers.set("sec-websocket-protocol", subprotocol);
-  headers.delete(assignedClientIdHeader);
   if (clientId === "") headers.set(assignedClientIdHeader, placedId);
   const stub = shardStub(env, config, config.core.placement.sessionShard(placedId));
-  const { status, webSocket } = await stub.fetch(new Request(request.url, { headers }));
+  const { status, webSocket } = await stub.fetch(new Request(url, { headers }));
   if (webSocket === null) throw new Error(`the shard answered ${status}`);
   return webSocket as RelaySocket;
 }

@@ -3,7 +3,7 @@ import { configOf, namespacesOf } from "../config.ts";
 import type { Env } from "../env.ts";
 import { shardStub } from "../shard-address.ts";
 
-export { default, Shard } from "../worker.ts";
+export { default, Registry, Shard } from "../worker.ts";
 
 /** Below the launcher's own patience, so that it gets an answer rather than a time-out. */
 const ANSWER_MAX_MS = 3_000;

@@ -2,8 +2,9 @@
 export const COMPATIBILITY_DATE = "2026-10-01";
 export const COMPATIBILITY_FLAGS: readonly string[] = ["no_web_socket_compression"];
 
-/** Names workerd's directory of objects inside the data directory: changing it loses all data. */
+/** Name workerd's directories of objects inside the data directory: changing them loses all data. */
 export const SHARD_UNIQUE_KEY = "duramq-shard";
+export const REGISTRY_UNIQUE_KEY = "duramq-registry";
 
 export type WorkerdOptions = {
   /** file name of the bundle, relative to the configuration file */
@@ -23,6 +24,8 @@ export function workerdConfig(options: WorkerdOptions): string {
 const config :Workerd.Config = (
   services = [
     (name = "duramq", worker = .broker),
+    # What the settings have the broker ask, keys and the hook, may be on this machine or its network.
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
     (name = "objects", disk = (path = ${text(options.objectsPath)}, writable = true)),
   ],
   sockets = [
@@ -38,9 +41,13 @@ const broker :Workerd.Worker = (
   compatibilityFlags = [${COMPATIBILITY_FLAGS.map(text).join(", ")}],
   bindings = [
     (name = "SHARD", durableObjectNamespace = "Shard"),
+    (name = "REGISTRY", durableObjectNamespace = "Registry"),
 ${variableBindings(options.variables)}
   ],
-  durableObjectNamespaces = [(className = "Shard", uniqueKey = ${text(SHARD_UNIQUE_KEY)}, enableSql = true)],
+  durableObjectNamespaces = [
+    (className = "Shard", uniqueKey = ${text(SHARD_UNIQUE_KEY)}, enableSql = true),
+    (className = "Registry", uniqueKey = ${text(REGISTRY_UNIQUE_KEY)}, enableSql = true),
+  ],
   durableObjectStorage = (localDisk = "objects"),
 );
 `;

@@ -1,15 +1,15 @@
 import { packRetainedRows } from "./pack-retained-rows.ts";
+import { assertReadableBy, type Migrations, migrateBy } from "./schema.ts";
 import type { SqlDatabase } from "./sql-database.ts";
 
-/** A statement, or what no statement can do. */
-type Change = string | ((database: SqlDatabase) => void);
+export { schemaVersionOf } from "./schema.ts";
 
 /**
  * The schema, step by step. Append only: a step that has been released is never changed.
  *
  * No table has an index beside its key, for each index entry is billed as one more row.
  */
-export const migrations: readonly (readonly Change[])[] = [
+export const migrations: Migrations = [
   [
     // One row: the life of the object.
     `CREATE TABLE shard (
@@ -50,34 +50,11 @@ export const migrations: readonly (readonly Change[])[] = [
   ],
 ];
 
-/** How many migrations the database has had; 0 for an empty one. */
-export function schemaVersionOf(database: SqlDatabase): number {
-  const [table] = [...database.query("SELECT name FROM sqlite_master WHERE name = 'migration'")];
-  if (table === undefined) return 0;
-  const [row] = [...database.query("SELECT MAX(version) AS version FROM migration")];
-  return Number(row?.["version"] ?? 0);
-}
-
-/** Brings the database to the newest schema. Throws for one that a newer release wrote: it is not touched. */
+/** Brings a shard's database to the newest schema. Throws for one that a newer release wrote: it is not touched. */
 export function migrate(database: SqlDatabase, upTo: number = migrations.length): void {
-  const found = schemaVersionOf(database);
-  assertReadable(found);
-  if (found >= upTo) return;
-  database.transaction(() => {
-    if (found === 0) database.run("CREATE TABLE migration (version INTEGER PRIMARY KEY)");
-    for (let version = found + 1; version <= upTo; version += 1) {
-      for (const change of migrations[version - 1] ?? []) {
-        if (typeof change === "string") database.run(change);
-        else change(database);
-      }
-      database.run("INSERT INTO migration (version) VALUES (?)", version);
-    }
-  });
+  migrateBy(migrations, database, upTo);
 }
 
 export function assertReadable(schemaVersion: number): void {
-  if (schemaVersion <= migrations.length) return;
-  throw new Error(
-    `The database has schema version ${schemaVersion}; this release reads up to ${migrations.length}`,
-  );
+  assertReadableBy(migrations, schemaVersion);
 }

@@ -18,6 +18,7 @@ test("wrangler bundles the deployed worker, without anything of the tests or the
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toContain("env.SHARD (Shard)");
+  expect(stdout).toContain("env.REGISTRY (Registry)");
   expect(stdout).not.toMatch(/warning/i);
 
   // esbuild heads each module with a comment that holds its path

@@ -131,8 +131,8 @@ const rule = record<Rule>(
 
 const rules = fc.array(rule, { maxLength: 3 });
 /** What every object has is a name like others. */
-const name = fc.oneof(text, fc.constant("__proto__"));
-const namedRules = fc.uniqueArray(fc.tuple(name, rules), { selector: ([key]) => key, maxLength: 3 });
+const anyName = fc.oneof(text, fc.constant("__proto__"));
+const namedRules = fc.uniqueArray(fc.tuple(anyName, rules), { selector: ([key]) => key, maxLength: 3 });
 const rulesByName = namedRules.map((entries) => Object.fromEntries(entries));
 
 export const policyRecord = record<Policy>({
@@ -155,7 +155,7 @@ export const identityRecord = record<Identity>(
     username: text,
     clientId: text,
     roles: fc.array(text, { maxLength: 3 }),
-    claims: fc.array(fc.tuple(name, text), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
+    claims: fc.array(fc.tuple(anyName, text), { maxLength: 3 }).map((entries) => Object.fromEntries(entries)),
     rules,
     expiresAtMs: timeMs,
   },

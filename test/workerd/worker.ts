@@ -1,6 +1,8 @@
 /** The Worker under test: the broker's own, with a Durable Object class whose clock and storage tests can reach. */
 import { app } from "../../src/edge/app.ts";
 import type { Env } from "../../src/env.ts";
+import { Registry } from "../../src/registry/registry.ts";
+import type { PolicyTaker } from "../../src/registry/policy-push.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { PeerSession } from "../../src/shard/peer-session.ts";
 import { type Instruments, instrumentsOf, settingsOf, tellTime, callWatchOf } from "./instruments.ts";
@@ -70,6 +72,36 @@ export class TestShard extends Shard {
 
   /** Does nothing but construct the object if it is not there. */
   touch(): void {}
+}
+
+/** Its shards take every policy, but for those that a test has failing. */
+export class TestRegistry extends Registry {
+  /** By the index of the shard, in this life of the object. */
+  readonly #versions = new Map<number, number>();
+  readonly #failing = new Set<number>();
+
+  protected override shard(index: number): PolicyTaker {
+    return {
+      setPolicy: async ({ version }) => {
+        if (this.#failing.has(index)) throw new Error("the test has the shard fail");
+        this.#versions.set(index, version);
+        return version;
+      },
+    };
+  }
+
+  fail(indexes: readonly number[]): void {
+    this.#failing.clear();
+    for (const index of indexes) this.#failing.add(index);
+  }
+
+  versions(): ReadonlyMap<number, number> {
+    return this.#versions;
+  }
+
+  async alarmAtMs(): Promise<number | null> {
+    return this.ctx.storage.getAlarm();
+  }
 }
 
 /** The environment as it would be with the test's namespace in it, and with its calls watched. */

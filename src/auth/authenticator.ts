@@ -1,0 +1,154 @@
+/** Who a client is, by the providers of a namespace in their order. */
+import {
+  anonymousIdentity,
+  type Identity,
+  identityBytesMax,
+  identitySizeBytes,
+} from "../core/access/identity.ts";
+import type { AuthenticationRequest, AuthenticationStep } from "../core/authentication.ts";
+import { fromUtf8 } from "./bytes.ts";
+import { verifyCertificate } from "./certificate.ts";
+import type { UpgradeCredentials } from "./credentials.ts";
+import { HookProvider } from "./hook.ts";
+import type { Fetch } from "./key-set.ts";
+import { PasswordProvider } from "./password.ts";
+import { deny, refusals, unknown, type Verdict } from "./provider.ts";
+import { scramMethod } from "./scram.ts";
+import type { AuthenticationConfig, ProviderName } from "./settings.ts";
+import { looksLikeToken, TokenProvider } from "./token.ts";
+import type { Users } from "./users.ts";
+
+/** For all providers together; the client may have given up by then. */
+export const patienceMs = 10_000;
+
+export interface AuthenticatorPorts {
+  readonly users: Users;
+  readonly fetch: Fetch;
+  readonly nowMs: () => number;
+}
+
+/** The Authentication Methods that clients may name in CONNECT. */
+export function authenticationMethodsOf({ providers }: AuthenticationConfig): readonly string[] {
+  return providers.includes("password") ? [scramMethod] : [];
+}
+
+/** What a client shows, by whichever way. */
+interface Credentials extends UpgradeCredentials {
+  readonly login?: Extract<AuthenticationRequest, { type: "password" }>;
+}
+
+/**
+ * Asks the providers in the order of the setting AUTHENTICATION. Each allows, denies, or says that the credential is not
+ * its own; the first of the former two decides:
+ *
+ * - certificate: its own is a client certificate.
+ * - token: a token shown at the upgrade; or a password that looks like one, whatever the User Name.
+ * - password: the name and password of a user it knows. The wrong password of one is denied, not handed on.
+ * - hook: every login at CONNECT.
+ *
+ * What is nobody's is refused; or, where anonymous clients are allowed, worth as much as nothing. A failure of a provider
+ * denies, for the next one might allow what it would not.
+ */
+export class Authenticator {
+  readonly #config: AuthenticationConfig;
+  readonly #providers: readonly ((credentials: Credentials) => Promise<Verdict> | Verdict)[];
+  readonly #passwords: PasswordProvider;
+
+  constructor(namespace: string, config: AuthenticationConfig, ports: AuthenticatorPorts) {
+    const { token, hook, certificateUsername } = config;
+    this.#config = config;
+    this.#passwords = new PasswordProvider(ports.users, ports.nowMs);
+    const tokens = token && new TokenProvider(token, ports);
+    const hooks = hook && new HookProvider(namespace, hook, ports);
+    const byName: Record<ProviderName, (credentials: Credentials) => Promise<Verdict> | Verdict> = {
+      certificate: ({ certificate }) =>
+        certificateUsername === undefined ? unknown : verifyCertificate(certificate, certificateUsername),
+      token: (credentials) => verifyToken(credentials, tokens),
+      password: ({ login }) => this.#passwords.verify(login?.username, login?.password),
+      hook: ({ login }) => (login === undefined ? unknown : (hooks?.verify(login) ?? unknown)),
+    };
+    this.#providers = config.providers.map((name) => byName[name]);
+  }
+
+  /** For what a client shows in CONNECT or AUTH. Never rejects. */
+  authenticate(request: AuthenticationRequest): Promise<AuthenticationStep> {
+    const step = request.type === "method" ? this.#exchange(request) : this.#login(request);
+    return inTime(step, { type: "failure", ...refusals.unavailable });
+  }
+
+  /** For what a client shows with its upgrade; "unknown": nothing, so far. Never rejects. */
+  authenticateUpgrade(credentials: UpgradeCredentials): Promise<Verdict> {
+    return inTime(this.#judge(credentials), deny(refusals.unavailable));
+  }
+
+  /** What is known of the user may have changed. */
+  forget(username: string): void {
+    this.#passwords.forget(username);
+  }
+
+  async #login(login: Extract<AuthenticationRequest, { type: "password" }>): Promise<AuthenticationStep> {
+    const verdict = await this.#judge({ login });
+    switch (verdict.type) {
+      case "allow":
+        return { type: "success", identity: verdict.identity };
+      case "deny":
+        return { type: "failure", ...verdict.refusal };
+      case "unknown":
+        return this.#config.allowsAnonymous
+          ? { type: "success", identity: anonymousIdentity }
+          : { type: "failure", ...refusals.wrongPassword };
+    }
+  }
+
+  async #exchange({
+    method,
+    data,
+    state,
+  }: Extract<AuthenticationRequest, { type: "method" }>): Promise<AuthenticationStep> {
+    if (!authenticationMethodsOf(this.#config).includes(method)) {
+      return { type: "failure", ...refusals.unknownMethod };
+    }
+    const step = await this.#passwords.exchange(data, state);
+    return step.type === "success" && isTooLarge(step.identity)
+      ? { type: "failure", ...refusals.tooLarge }
+      : step;
+  }
+
+  async #judge(credentials: Credentials): Promise<Verdict> {
+    for (const verify of this.#providers) {
+      const verdict = await verify(credentials);
+      if (verdict.type === "allow" && isTooLarge(verdict.identity)) return deny(refusals.tooLarge);
+      if (verdict.type !== "unknown") return verdict;
+    }
+    return unknown;
+  }
+}
+
+function verifyToken(
+  { token, login }: Credentials,
+  tokens: TokenProvider | undefined,
+): Promise<Verdict> | Verdict {
+  const password = login?.password === undefined ? "" : fromUtf8(login.password);
+  const shown = token ?? (password !== undefined && looksLikeToken(password) ? password : undefined);
+  return shown === undefined || tokens === undefined ? unknown : tokens.verify(shown);
+}
+
+function isTooLarge(identity: Identity): boolean {
+  return identitySizeBytes(identity) > identityBytesMax;
+}
+
+/** The answer, or the other one if that takes too long or fails. */
+async function inTime<Answer>(answer: Promise<Answer>, otherwise: Answer): Promise<Answer> {
+  let timer!: ReturnType<typeof setTimeout>;
+  const timeout = new Promise<Answer>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), patienceMs);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } catch (error) {
+    console.error(`duramq: authentication failed: ${String(error)}`);
+    return otherwise;
+  } finally {
+    clearTimeout(timer);
+  }
+}

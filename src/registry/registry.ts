@@ -1,0 +1,166 @@
+import { DurableObject } from "cloudflare:workers";
+import type { z } from "zod";
+import type { PasswordAnswer, ScramAnswer } from "../auth/users.ts";
+import { type Config, configOf } from "../config.ts";
+import type { Policy } from "../core/access/policy.ts";
+import type { Env } from "../env.ts";
+import { isRegistry, parseRegistryName } from "../registry-address.ts";
+import { shardStub } from "../shard-address.ts";
+import { DurableObjectSql } from "../storage/durable-object-sql.ts";
+import { LazyDatabase } from "../storage/lazy-database.ts";
+import { type ApiToken, ApiTokens, type IssueAnswer } from "./api-tokens.ts";
+import { type AuditEntry, AuditLog } from "./audit-log.ts";
+import { registryMigrations } from "./migrations.ts";
+import { PolicyPush, type PolicyTaker } from "./policy-push.ts";
+import { PolicyStore, type PutPolicyAnswer } from "./policy-store.ts";
+import {
+  type PolicyContent,
+  policyContentSchema,
+  type TokenRequest,
+  tokenRequestSchema,
+  type UserChange,
+  userChangeSchema,
+} from "./schemas.ts";
+import { type PutUserAnswer, type User, UserBucket } from "./user-bucket.ts";
+
+export type { ApiToken, AuditEntry, IssueAnswer, PutPolicyAnswer, PutUserAnswer, User };
+
+/**
+ * What a namespace knows of its users, and what it lets them do. An object is either one of the buckets of users, or the
+ * one with the policy, the tokens of the administration and the audit log: its name says which. Called by the Worker and by
+ * shards only.
+ */
+export class Registry extends DurableObject<Env> {
+  readonly #users: UserBucket;
+  readonly #policies: PolicyStore;
+  readonly #push: PolicyPush;
+  readonly #tokens: ApiTokens;
+  readonly #audit: AuditLog;
+  readonly #config: Config;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#config = configAt(state, env);
+    const database = new LazyDatabase(new DurableObjectSql(state.storage), registryMigrations);
+    const nowMs = (): number => this.nowMs();
+    this.#users = new UserBucket(database, nowMs);
+    this.#policies = new PolicyStore(database);
+    this.#tokens = new ApiTokens(database, nowMs);
+    this.#audit = new AuditLog(database, nowMs);
+    this.#push = new PolicyPush(this.#policies, {
+      shards: this.#config.core.placement.layout.shards,
+      shard: (index) => this.shard(index),
+      // The writes join those of the event; a failure of the store resets the object by itself.
+      setAlarm: (delayMs) => void state.storage.setAlarm(this.nowMs() + delayMs),
+      clearAlarm: () => void state.storage.deleteAlarm(),
+    });
+  }
+
+  /** In ms since 1970. */
+  protected nowMs(): number {
+    return Date.now();
+  }
+
+  protected shard(index: number): PolicyTaker {
+    return shardStub(this.env, this.#config, index);
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#push.push();
+  }
+
+  async putUser(username: string, change: UserChange): Promise<PutUserAnswer> {
+    const parsed = userChangeSchema.safeParse(change);
+    return parsed.success ? this.#users.put(username, parsed.data) : refused(parsed.error);
+  }
+
+  deleteUser(username: string): boolean {
+    return this.#users.delete(username);
+  }
+
+  getUser(username: string): User | undefined {
+    return this.#users.get(username);
+  }
+
+  listUsers(after: string, count: number): User[] {
+    return this.#users.list(after, count);
+  }
+
+  verifyPassword(username: string, password: string): Promise<PasswordAnswer> {
+    return this.#users.verifyPassword(username, password);
+  }
+
+  scramVerifier(username: string): Promise<ScramAnswer> {
+    return this.#users.scramVerifier(username);
+  }
+
+  loginSucceeded(username: string): void {
+    this.#users.loginSucceeded(username);
+  }
+
+  policy(): Policy {
+    return this.#policies.policy;
+  }
+
+  /** Also how many shards do not know it yet; they are told again and again. */
+  async putPolicy(
+    actor: string,
+    content: PolicyContent,
+    expectedVersion: number,
+  ): Promise<PutPolicyAnswer & { pendingShards: number }> {
+    const parsed = policyContentSchema.safeParse(content);
+    if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
+    const { shards } = this.#config.core.placement.layout;
+    const answer = this.#policies.put(parsed.data, expectedVersion, shards);
+    if (answer.type !== "done") return { ...answer, pendingShards: 0 };
+    this.#audit.record(actor, "policy.put", `version ${answer.version}`);
+    this.#push.guard();
+    return { ...answer, pendingShards: await this.#push.push() };
+  }
+
+  async issueToken(actor: string, request: TokenRequest): Promise<IssueAnswer> {
+    const parsed = tokenRequestSchema.safeParse(request);
+    if (!parsed.success) return refused(parsed.error);
+    const answer = await this.#tokens.issue(parsed.data);
+    if (answer.type === "done") this.#audit.record(actor, "token.issue", answer.token.id);
+    return answer;
+  }
+
+  verifyToken(secret: string): Promise<ApiToken | undefined> {
+    return this.#tokens.verify(secret);
+  }
+
+  listTokens(): ApiToken[] {
+    return this.#tokens.list();
+  }
+
+  revokeToken(actor: string, id: string): boolean {
+    const isRevoked = this.#tokens.revoke(id);
+    if (isRevoked) this.#audit.record(actor, "token.revoke", id);
+    return isRevoked;
+  }
+
+  /** For changes that are made elsewhere. */
+  recordChange(actor: string, action: string, target: string): void {
+    this.#audit.record(actor, action, target);
+  }
+
+  auditEntries(beforeSeq?: number, count?: number): AuditEntry[] {
+    return this.#audit.page(beforeSeq, count);
+  }
+}
+
+/** What is wrong is told by its place and kind, not by its value. */
+function refused({ issues: [issue] }: z.ZodError): { type: "refused"; reason: string } {
+  return { type: "refused", reason: `${issue?.path.join(".")}: ${issue?.message}` };
+}
+
+/** Throws for an object that the settings do not have. */
+function configAt({ id }: DurableObjectState, env: Env): Config {
+  const place = id.name === undefined ? undefined : parseRegistryName(id.name);
+  const config = place && configOf(env, place.namespace);
+  if (place === undefined || config === undefined || !isRegistry(id, config, place.part)) {
+    throw new Error(`The settings have no registry ${id.name}`);
+  }
+  return config;
+}

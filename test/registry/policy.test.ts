@@ -1,0 +1,319 @@
+import { createHash } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { emptyPolicy, type Policy } from "../../src/core/access/policy.ts";
+import { apiTokensMax, ApiTokens } from "../../src/registry/api-tokens.ts";
+import { AuditLog, auditEntriesMax } from "../../src/registry/audit-log.ts";
+import { registryMigrations } from "../../src/registry/migrations.ts";
+import { guardMs, PolicyPush, type PolicyTaker } from "../../src/registry/policy-push.ts";
+import { PolicyStore } from "../../src/registry/policy-store.ts";
+import { policyContentSchema } from "../../src/registry/schemas.ts";
+import { LazyDatabase } from "../../src/storage/lazy-database.ts";
+import { NodeSql } from "../storage/node-sql.ts";
+
+const rule = { effect: "allow", action: "all", topicFilter: "#" } as const;
+const content = policyContentSchema.parse({
+  rules: [rule],
+  roles: { reader: [rule] },
+  bans: [{ by: "client", value: "c" }],
+});
+
+let sql: NodeSql;
+let database: LazyDatabase;
+let nowMs: number;
+
+beforeEach(() => {
+  sql = new NodeSql();
+  database = open();
+  nowMs = 1_900_000_000_000;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function open(): LazyDatabase {
+  return new LazyDatabase(sql, registryMigrations);
+}
+
+describe("The schema of the registry", () => {
+  /** SHA-256 of the statements of each released step. A new step adds a line; a line that is here never changes. */
+  const released: readonly string[] = ["cce5fa703217efeacbb290a16ffeabf994cc6ad5f6fa5fb00d2a16fc606bfd5b"];
+
+  test("is append-only: a released step stays as it was", () => {
+    const hashes = registryMigrations.map((statements) =>
+      createHash("sha256").update(statements.join(";\n")).digest("hex"),
+    );
+    expect(hashes).toEqual(released);
+  });
+
+  test("comes with the first write: to look into an empty object costs nothing", () => {
+    expect(new PolicyStore(database).policy).toEqual(emptyPolicy);
+    expect(new ApiTokens(database, () => nowMs).list()).toEqual([]);
+    expect(new AuditLog(database, () => nowMs).page()).toEqual([]);
+    expect(sql.rowsWritten).toBe(0);
+  });
+
+  test("has no index beside the keys, which would be billed", () => {
+    database.write(() => {});
+    expect(database.rows("SELECT name FROM sqlite_master WHERE type = 'index'")).toEqual([]);
+  });
+
+  test("of a newer release is refused", () => {
+    database.write(() => {});
+    sql.run("INSERT INTO migration (version) VALUES (?)", registryMigrations.length + 1);
+    expect(open).toThrow("this release reads up to");
+  });
+});
+
+describe("The policy", () => {
+  test("gets the next version with each change, and is kept", () => {
+    const store = new PolicyStore(database);
+    expect(store.put(content, 0, 2)).toEqual({ type: "done", version: 1 });
+    expect(store.put({ ...content, rules: [] }, 1, 2)).toEqual({ type: "done", version: 2 });
+    expect(new PolicyStore(open()).policy).toEqual({ ...content, rules: [], version: 2 });
+  });
+
+  test("is not changed by who has seen an older one", () => {
+    const store = new PolicyStore(database);
+    store.put(content, 0, 1);
+    expect(store.put({ ...content, rules: [] }, 0, 1)).toEqual({ type: "conflict", version: 1 });
+    expect(store.policy.rules).toEqual([rule]);
+  });
+
+  test("is refused when it is too large for a shard", () => {
+    const many = {
+      ...content,
+      rules: Array.from({ length: 600 }, () => ({ ...rule, topicFilter: "x".repeat(1000) })),
+    };
+    expect(new PolicyStore(database).put(many, 0, 1)).toMatchObject({ type: "refused" });
+  });
+
+  test.each([
+    ["more than it has", { extra: 1 }],
+    ["a rule that is none", { rules: [{ ...rule, effect: "maybe" }] }],
+    ["a role without a name", { roles: { "": [rule] } }],
+    ["a ban of nobody", { bans: [{ by: "client", value: "" }] }],
+  ])("is refused with %s", (_, parts) => {
+    expect(policyContentSchema.safeParse({ ...content, ...parts }).success).toBe(false);
+  });
+});
+
+/** A namespace of shards that can be made to fail, and the alarm. */
+class Shards {
+  readonly versions: number[];
+  readonly failing = new Set<number>();
+  /** They answer, but keep what they have. */
+  readonly stubborn = new Set<number>();
+  readonly store: PolicyStore;
+  readonly push: PolicyPush;
+  alarmDelayMs: number | undefined;
+  calls = 0;
+  onCall: () => void = () => {};
+
+  constructor(count: number, storedIn: LazyDatabase) {
+    this.versions = Array.from({ length: count }, () => 0);
+    this.store = new PolicyStore(storedIn);
+    this.push = new PolicyPush(this.store, {
+      shards: count,
+      shard: (index) => this.#shard(index),
+      setAlarm: (delayMs) => void (this.alarmDelayMs = delayMs),
+      clearAlarm: () => void (this.alarmDelayMs = undefined),
+    });
+  }
+
+  put(): void {
+    const { version } = this.store.policy;
+    this.store.put(content, version, this.versions.length);
+    this.push.guard();
+  }
+
+  #shard(index: number): PolicyTaker {
+    return {
+      setPolicy: async ({ version }: Policy) => {
+        this.calls += 1;
+        this.onCall();
+        if (this.failing.has(index)) throw new Error("lost");
+        if (this.stubborn.has(index)) return 0;
+        this.versions[index] = Math.max(version, this.versions[index] ?? 0);
+        return this.versions[index] ?? 0;
+      },
+    };
+  }
+}
+
+describe("A change of the policy", () => {
+  test("reaches every shard, and the alarm is armed until it has", async () => {
+    const shards = new Shards(200, database);
+    shards.put();
+    expect(shards.alarmDelayMs).toBe(guardMs);
+    expect(await shards.push.push()).toBe(0);
+    expect(new Set(shards.versions)).toEqual(new Set([1]));
+    expect(shards.alarmDelayMs).toBeUndefined();
+    expect(shards.calls).toBe(200);
+  });
+
+  test("is told again to those only that have not taken it, less and less often", async () => {
+    const shards = new Shards(3, database);
+    shards.failing.add(1);
+    shards.put();
+    const delays: (number | undefined)[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      expect(await shards.push.push()).toBe(1);
+      delays.push(shards.alarmDelayMs);
+    }
+    expect(shards.calls).toBe(3 + 11);
+    expect(delays.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+    expect(delays.at(-1)).toBe(5 * 60_000);
+    shards.failing.clear();
+    expect(await shards.push.push()).toBe(0);
+    expect(shards.versions).toEqual([1, 1, 1]);
+  });
+
+  test("is told again to who answers with an older version", async () => {
+    const shards = new Shards(2, database);
+    shards.stubborn.add(1);
+    shards.put();
+    expect(await shards.push.push()).toBe(1);
+    shards.stubborn.clear();
+    expect(await shards.push.push()).toBe(0);
+    expect(shards.calls).toBe(3);
+  });
+
+  test("is told by the next life of the object, too", async () => {
+    const first = new Shards(2, database);
+    first.failing.add(0).add(1);
+    first.put();
+    await first.push.push();
+    const second = new Shards(2, open());
+    expect(await second.push.push()).toBe(0);
+    expect(second.versions).toEqual([1, 1]);
+  });
+
+  test("that comes while another is told is told to all", async () => {
+    const shards = new Shards(2, database);
+    shards.put();
+    shards.onCall = () => {
+      shards.onCall = () => {};
+      shards.put();
+    };
+    await shards.push.push();
+    expect(shards.alarmDelayMs).toBe(guardMs);
+    expect(await shards.push.push()).toBe(0);
+    expect(shards.versions).toEqual([2, 2]);
+    expect(shards.alarmDelayMs).toBeUndefined();
+  });
+
+  test("does not wait for shards that the settings no longer have", async () => {
+    const before = new Shards(4, database);
+    before.failing.add(1).add(3);
+    before.put();
+    await before.push.push();
+    const after = new Shards(2, database);
+    expect(await after.push.push()).toBe(0);
+    expect(after.versions).toEqual([0, 1]);
+  });
+
+  test("does not wait for a shard that does not answer", async () => {
+    vi.useFakeTimers();
+    const store = new PolicyStore(database);
+    store.put(content, 0, 1);
+    const shard = { setPolicy: () => new Promise<number>(() => {}) };
+    const push = new PolicyPush(store, {
+      shards: 1,
+      shard: () => shard,
+      setAlarm: () => {},
+      clearAlarm: () => {},
+    });
+    const left = push.push();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await left).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("A token of the administration", () => {
+  const request = { name: "dashboard", scopes: ["read"], expiresAtMs: 1_900_000_060_000 };
+
+  test("opens what it was issued for, until it expires or is revoked", async () => {
+    const tokens = new ApiTokens(database, () => nowMs);
+    const answer = await tokens.issue(request);
+    if (answer.type !== "done") throw new Error(answer.reason);
+    const { secret, token } = answer;
+    expect(await new ApiTokens(open(), () => nowMs).verify(secret)).toEqual({
+      ...request,
+      id: token.id,
+      createdAtMs: nowMs,
+    });
+    nowMs = request.expiresAtMs;
+    expect(await tokens.verify(secret)).toBeUndefined();
+    nowMs -= 1;
+    expect(tokens.revoke(token.id)).toBe(true);
+    expect(tokens.revoke(token.id)).toBe(false);
+    expect(await tokens.verify(secret)).toBeUndefined();
+  });
+
+  test("is not kept, and not told again", async () => {
+    const tokens = new ApiTokens(database, () => nowMs);
+    const answer = await tokens.issue(request);
+    if (answer.type !== "done") throw new Error(answer.reason);
+    expect(answer.secret).toMatch(/^duramq_[\w-]{43}$/);
+    const kept = JSON.stringify([tokens.list(), [...sql.query("SELECT * FROM api_token")]]);
+    expect(kept).not.toContain(answer.secret.slice("duramq_".length));
+  });
+
+  test.each(["", "duramq_", `duramq_${"A".repeat(43)}`, "x"])("is not %j", async (secret) => {
+    const tokens = new ApiTokens(database, () => nowMs);
+    await tokens.issue(request);
+    expect(await tokens.verify(secret)).toBeUndefined();
+  });
+
+  test("is not issued to expire at once, nor when there are too many; those that expired make room", async () => {
+    const tokens = new ApiTokens(database, () => nowMs);
+    expect(await tokens.issue({ ...request, expiresAtMs: nowMs })).toMatchObject({ type: "refused" });
+    for (let count = 0; count < apiTokensMax; count += 1) await tokens.issue(request);
+    expect(await tokens.issue(request)).toMatchObject({ type: "refused" });
+    nowMs = request.expiresAtMs;
+    expect(await tokens.issue({ ...request, expiresAtMs: nowMs + 1 })).toMatchObject({ type: "done" });
+    expect(database.rows("SELECT COUNT(*) AS tokens FROM api_token")).toEqual([{ tokens: 1 }]);
+  });
+});
+
+describe("The audit log", () => {
+  test("tells who did what to what, and when, the newest first", () => {
+    const log = new AuditLog(database, () => nowMs);
+    log.record("operator", "user.put", "ann");
+    nowMs += 1;
+    log.record("operator", "user.delete", "ann");
+    expect(new AuditLog(open(), () => nowMs).page()).toEqual([
+      { seq: 2, atMs: nowMs, actor: "operator", action: "user.delete", target: "ann" },
+      { seq: 1, atMs: nowMs - 1, actor: "operator", action: "user.put", target: "ann" },
+    ]);
+  });
+
+  test("comes in pages, and costs one row an entry", () => {
+    const log = new AuditLog(database, () => nowMs);
+    log.record("a", "b", "0");
+    const before = sql.rowsWritten;
+    for (let index = 1; index < 10; index += 1) log.record("a", "b", String(index));
+    expect(sql.rowsWritten - before).toBe(9);
+    const targets = (beforeSeq?: number) => log.page(beforeSeq, 4).map(({ target }) => target);
+    expect(targets()).toEqual(["9", "8", "7", "6"]);
+    expect(targets(7)).toEqual(["5", "4", "3", "2"]);
+    expect(targets(3)).toEqual(["1", "0"]);
+    expect(targets(1)).toEqual([]);
+  });
+
+  test("forgets its oldest entries", () => {
+    const log = new AuditLog(database, () => nowMs);
+    for (let index = 0; index < auditEntriesMax + 2; index += 1) log.record("a", "b", String(index));
+    expect(database.rows("SELECT COUNT(*) AS entries FROM audit")).toEqual([{ entries: auditEntriesMax }]);
+    expect(log.page(4)).toMatchObject([{ target: "2" }]);
+    expect(log.page(3)).toEqual([]);
+  });
+
+  test("cuts what is long", () => {
+    const log = new AuditLog(database, () => nowMs);
+    log.record("a".repeat(1000), "b", "c");
+    expect(log.page()[0]?.actor).toHaveLength(256);
+  });
+});
