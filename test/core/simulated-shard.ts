@@ -150,14 +150,7 @@ export class SimulatedShard {
   /** The turn is over. */
   rest(): void {
     this.timerDueAtMs = this.#core?.timerDueAtMs;
-    if (this.#core === undefined) return;
-    this.cost.noteTime(this.timerDueAtMs !== undefined, this.#world.nowMs);
-    if (!this.cost.hasUnshared) return;
-    const [first] = this.#attachments.keys();
-    const attachment = first === undefined ? undefined : this.#read(first);
-    if (first === undefined || attachment === undefined) return;
-    this.cost.shareWith(first);
-    this.#attach({ connectionId: first, attachment });
+    this.#cost?.noteTime(this.timerDueAtMs !== undefined, this.#world.nowMs);
   }
 
   fireAlarm(): void {
@@ -168,7 +161,18 @@ export class SimulatedShard {
   /** Hibernation: memory goes, sockets stay. A pending timer would keep the object awake. */
   evict(): void {
     if (this.timerDueAtMs !== undefined) throw new Error("a timer keeps the shard awake");
+    this.#keepCost();
     this.#restart();
+  }
+
+  /** Hosts do so whenever the shard may sleep: once is enough, before it does. */
+  #keepCost(): void {
+    if (this.#core === undefined) return;
+    const [first] = this.#attachments.keys();
+    const attachment = first === undefined ? undefined : this.#read(first);
+    if (first === undefined || attachment === undefined) return;
+    this.cost.shareWith(first);
+    this.#attach({ connectionId: first, attachment });
   }
 
   /** The object is gone with its sockets, and nobody has been told. */

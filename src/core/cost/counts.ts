@@ -29,9 +29,13 @@ export function countsOf(valueOf: (name: CostName, index: number) => number): Co
 }
 
 export function plus(left: CostCounts, right: CostCounts): CostCounts {
-  return countsOf((name) => left[name] + right[name]);
+  const sum = { ...left } as Record<CostName, number>;
+  for (const name of costNames) sum[name] += right[name];
+  return sum;
 }
 
 export function minus(left: CostCounts, right: CostCounts): CostCounts {
-  return countsOf((name) => left[name] - right[name]);
+  const difference = { ...left } as Record<CostName, number>;
+  for (const name of costNames) difference[name] -= right[name];
+  return difference;
 }
