@@ -311,7 +311,7 @@ export class ShardProcess {
         read,
       },
       traffic: { bytesReceived: 0, bytesSent: 0 },
-      cost: new CostMeter(this.#storage),
+      cost: new CostMeter(this.#storage.storage),
       sockets: { isFull: () => false },
       quarantined: new Set(),
     });
