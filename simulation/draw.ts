@@ -203,42 +203,64 @@ function drawMoves({ random, endsAtMs, topicNames, clients }: Swarm): Step[] {
 
 /** Somebody unsubscribes and subscribes again, again and again, while there are messages on their way. */
 function drawFlaps({ random, placement, endsAtMs, topicNames, qosMix, clients }: Swarm): Step[] {
-  const steps: Step[] = [];
-  if (!random.chance(0.3)) return steps;
+  if (!random.chance(0.4)) return [];
   const others = clients.filter(({ isMember }) => !isMember);
-  if (others.length === 0) return steps;
-  const { index: client } = random.pick(others);
+  if (others.length === 0) return [];
+  const { index: client, clientId } = random.pick(others);
   const publisher = random.between(0, clients.length - 1);
   const isKept = random.chance(0.5);
-  const kept = drawKept(random, publisher);
-  const plain = { topicName: random.pick(topicNames), qos: random.pick(qosMix), retain: false };
-  const about = { client: publisher, count: 1, isClearing: false, ...(isKept ? kept : plain) };
+  const { topicName, qos, retain } = drawElsewhere(placement, clientId, () =>
+    isKept
+      ? drawKept(random, publisher)
+      : { topicName: random.pick(topicNames), qos: random.pick(qosMix), retain: false },
+  );
   const wanted: Wanted = {
-    filter: about.topicName,
+    filter: topicName,
     qos: random.pick([1, 2, 2]),
     noLocal: false,
     retainHandling: isKept ? 0 : 2,
   };
   let atMs = random.between(100, endsAtMs);
   const pauseMs = random.pick([50, 400, 2_000, 6_000]);
-  const trouble = random.pick(["none", "partition", "slowness"]);
-  const forMs = random.pick([1_000, 4_000, 8_000]);
-  if (trouble === "partition") {
-    // The owner of the topic hears the others, and they do not hear it.
-    const side = [placement.topicShard(about.topicName)];
-    steps.push({ type: trouble, atMs, side, isOneWay: true, forMs });
-  } else if (trouble === "slowness") {
-    steps.push({ type: "weather", atMs, weather: { ...fairWeather, slow: 0.4 } });
-    steps.push({ type: "weather", atMs: atMs + forMs, weather: fairWeather });
-  }
+  const steps = drawTrouble(random, atMs, isKept, placement.topicShard(topicName));
   for (let left = random.between(2, 16); left > 0 && atMs < endsAtMs; left -= 1) {
     const isOn = isKept || left % 2 === 1;
     steps.push({ type: isOn ? "subscribe" : "unsubscribe", atMs, client, wanted });
-    const publishAtMs = Math.max(0, atMs + random.between(-pauseMs, pauseMs));
+    // Often just when the subscription is given up, so that the message finds nobody.
+    const awayMs = isKept || random.chance(0.3) ? pauseMs : 20;
+    const publishAtMs = Math.max(0, atMs + random.between(-awayMs, awayMs));
+    const about = { client: publisher, topicName, qos, count: 1, retain, isClearing: false };
     steps.push({ type: "publish", atMs: publishAtMs, ...about });
     atMs += random.between(0, pauseMs);
   }
   return steps;
+}
+
+/** What makes answers and retained messages late: slow calls, or an owner of topics that hears the others unheard. */
+function drawTrouble(random: Random, atMs: number, isKept: boolean, owner: number): Step[] {
+  const forMs = random.pick([1_000, 4_000, 8_000]);
+  const often = isKept ? "partition" : "slowness";
+  const trouble = random.pick(["none", "partition", "slowness", often]);
+  if (trouble === "none") return [];
+  if (trouble === "partition") return [{ type: trouble, atMs, side: [owner], isOneWay: true, forMs }];
+  return [
+    { type: "weather", atMs, weather: { ...fairWeather, slow: random.pick([0, 0.2]), slowAnswer: 0.5 } },
+    { type: "weather", atMs: atMs + forMs, weather: fairWeather },
+  ];
+}
+
+/** A topic that another shard has than the client's, if a few tries bring one. */
+function drawElsewhere<Topic extends { readonly topicName: string }>(
+  placement: Placement,
+  clientId: string,
+  draw: () => Topic,
+): Topic {
+  let drawn = draw();
+  for (let left = 5; left > 0; left -= 1) {
+    if (placement.topicShard(drawn.topicName) !== placement.sessionShard(clientId)) break;
+    drawn = draw();
+  }
+  return drawn;
 }
 
 /** Each retained topic has one publisher, which keeps to one QoS. */
@@ -289,5 +311,12 @@ function drawFaults({ random, endsAtMs, shards }: Swarm): Step[] {
 function drawWeather(random: Random, severity: number): Weather {
   if (random.chance(0.3)) return fairWeather;
   const rate = (most: number): number => (random.chance(0.5) ? random.next() * most * severity : 0);
-  return { lost: rate(0.6), lostAnswer: rate(0.4), twice: rate(1), slow: rate(0.7), foreign: rate(0.2) };
+  return {
+    lost: rate(0.6),
+    lostAnswer: rate(0.4),
+    twice: rate(1),
+    slow: rate(0.7),
+    slowAnswer: rate(0.7),
+    foreign: rate(0.2),
+  };
 }

@@ -17,11 +17,12 @@ export interface Weather {
   readonly lostAnswer: number;
   readonly twice: number;
   readonly slow: number;
+  readonly slowAnswer: number;
   /** A shard of another release does not understand it. */
   readonly foreign: number;
 }
 
-export const fairWeather: Weather = { lost: 0, lostAnswer: 0, twice: 0, slow: 0, foreign: 0 };
+export const fairWeather: Weather = { lost: 0, lostAnswer: 0, twice: 0, slow: 0, slowAnswer: 0, foreign: 0 };
 
 interface Call {
   readonly batch: Batch;
@@ -112,7 +113,9 @@ export class ShardNetwork {
     const { call, losesAnswer } = arrival;
     if (losesAnswer || this.#isDivided(call.batch)) return this.#lose(call);
     const bytes = encodeAnswer(answer);
-    const delayMs = this.#random.in(this.#random.chance(this.weather.slow) ? slowAnswerMs : this.#latencyMs);
+    const delayMs = this.#random.in(
+      this.#random.chance(this.weather.slowAnswer) ? slowAnswerMs : this.#latencyMs,
+    );
     this.#scheduler.after(delayMs, () => this.#tell(call, decodeAnswer(bytes)));
   }
 
