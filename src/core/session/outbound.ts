@@ -1,10 +1,9 @@
 import type { MessageLog } from "../queue/message-log.ts";
 import type { LogSession, QueuedMessage, Segment } from "../queue/segment.ts";
-import type { Publication } from "../publication.ts";
 import type { DeliveryState, InflightRecord, LogTarget } from "../storage-port.ts";
 import type { Limits } from "../limits.ts";
 import type { Counters } from "../counters.ts";
-import { sizeOf } from "../publication.ts";
+import { type Publication, sizeOf } from "../publication.ts";
 import { SmallMap } from "../small-map.ts";
 import { packetIdentifierOf } from "./packet-identifier.ts";
 import { MessageQueue } from "../queue/message-queue.ts";
