@@ -20,6 +20,8 @@ export class Instruments {
   /** When the storage alarm is due; undefined when none is armed. */
   alarmAtMs: number | undefined;
   alarmWrites = 0;
+  /** How often the object asked for all its sockets. */
+  socketListings = 0;
   /** Whether what constructs the object now is its alarm. */
   isAlarmRunning = false;
   failNext: Failure | undefined;

@@ -238,6 +238,18 @@ describe("messages to a session that outlives its connection", () => {
     },
   );
 
+  test("cost one row a flush, however many sessions are away and want them", async () => {
+    const object = await usedObject();
+    const publisher = await object.connect("publisher");
+    for (let index = 0; index < 1000; index += 1) {
+      const away = await object.connect(`away-${index}`, persistent);
+      await subscribe(away, "news", 1);
+      await disconnect(away);
+    }
+    const rows = await object.rowsDuring(() => publishQos1(publisher));
+    expect(rows).toBe(1);
+  });
+
   test.each([
     ["one retained message replaces the other", () => "news"],
     ["each is the retained message of its own topic", (index: number) => `news/${index}`],

@@ -18,6 +18,7 @@ export class TestShard extends Shard {
     instruments.timers.clear();
     watchSql(state.storage, instruments);
     watchAlarm(state.storage, instruments);
+    watchSockets(state, instruments);
     super(state, environmentOf(state, env));
     this.#instruments = instruments;
   }
@@ -151,6 +152,14 @@ function watchSql(storage: DurableObjectStorage, instruments: Instruments): void
   storage.transactionSync = (work) => {
     instruments.meet("commit");
     return transactionSync(work);
+  };
+}
+
+function watchSockets(state: DurableObjectState, instruments: Instruments): void {
+  const getWebSockets = state.getWebSockets.bind(state);
+  state.getWebSockets = (tag) => {
+    instruments.socketListings += 1;
+    return getWebSockets(tag);
   };
 }
 
