@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   type AuthenticationConfig,
+  authenticationMethodsOf,
   authenticationSettings,
   toAuthenticationConfig,
 } from "./auth/settings.ts";
@@ -189,6 +190,7 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
   if (!parsed.success) throw errorOf(parsed.error, prefix);
   const { SHARDS, TOPIC_KEY_LEVELS, LAYOUT_EPOCH } = parsed.data;
   const layout = { epoch: LAYOUT_EPOCH, shards: SHARDS, topicKeyLevels: TOPIC_KEY_LEVELS };
+  const authentication = toAuthenticationConfig(parsed.data, prefix);
   const core: CoreConfig = {
     placement: new Placement(Object.freeze(layout)),
     limits: Object.freeze(toLimits(parsed.data)),
@@ -197,8 +199,8 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
     publishSizeBytes,
     packetSizeBytes: (packet, protocolVersion) => encodePacket(packet, protocolVersion).length,
     isUtf8,
-    authenticates: false,
-    authenticationMethods: new Set(),
+    authenticates: authentication.providers.length > 0,
+    authenticationMethods: new Set(authenticationMethodsOf(authentication)),
     permissions: parsed.data.PERMISSIONS,
     serverTopicsFor: parsed.data.SYS_TOPICS,
     version,
@@ -209,7 +211,7 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
     location: locationOf(parsed.data, prefix),
     socketMode: parsed.data.SOCKETS,
     core: Object.freeze(core),
-    authentication: toAuthenticationConfig(parsed.data, prefix),
+    authentication,
     ...(OPERATOR_TOKEN !== undefined && { operatorToken: OPERATOR_TOKEN }),
   });
 }

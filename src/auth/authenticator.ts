@@ -13,8 +13,7 @@ import { HookProvider } from "./hook.ts";
 import type { Fetch } from "./key-set.ts";
 import { PasswordProvider } from "./password.ts";
 import { deny, refusals, unknown, type Verdict } from "./provider.ts";
-import { scramMethod } from "./scram.ts";
-import type { AuthenticationConfig, ProviderName } from "./settings.ts";
+import { type AuthenticationConfig, authenticationMethodsOf, type ProviderName } from "./settings.ts";
 import { looksLikeToken, TokenProvider } from "./token.ts";
 import type { Users } from "./users.ts";
 
@@ -25,11 +24,6 @@ export interface AuthenticatorPorts {
   readonly users: Users;
   readonly fetch: Fetch;
   readonly nowMs: () => number;
-}
-
-/** The Authentication Methods that clients may name in CONNECT. */
-export function authenticationMethodsOf({ providers }: AuthenticationConfig): readonly string[] {
-  return providers.includes("password") ? [scramMethod] : [];
 }
 
 /** What a client shows, by whichever way. */

@@ -1,5 +1,6 @@
 /** The settings about who may connect, and what they come to. */
 import { z } from "zod";
+import { scramMethod } from "./scram.ts";
 import { choice, ConfigError, json, oneOf, wholeNumber } from "../setting.ts";
 
 const providerNames = ["certificate", "token", "password", "hook"] as const;
@@ -68,7 +69,7 @@ const url = z
   .refine(isSafeUrl, { error: "must be an https: URL; http: is for this machine only" })
   .transform((text) => new URL(text));
 
-const providers = z
+const providerList = z
   .string()
   .transform(listOf)
   .refine((names) => names.every(isProvider) && new Set(names).size === names.length, {
@@ -87,7 +88,7 @@ const origins = z
 /** By the names of the variables. */
 export const authenticationSettings = {
   ANONYMOUS: choice(false),
-  AUTHENTICATION: providers.optional(),
+  AUTHENTICATION: providerList.optional(),
   JWT_SECRET: secret.optional(),
   JWT_JWKS_URL: url.optional(),
   JWT_JWKS: json(keySetError).pipe(publicKeySet).optional(),
@@ -120,8 +121,8 @@ export function toAuthenticationConfig(values: Values, prefix: string): Authenti
   const isConfigured: Record<ProviderName, boolean> = {
     certificate: CERTIFICATE_USERNAME !== undefined,
     token: token !== undefined,
-    // Its users are not in the settings, but in the Registry.
-    password: true,
+    // Its users are in the Registry, where only an operator can have put them.
+    password: values.OPERATOR_TOKEN !== undefined,
     hook: hook !== undefined,
   };
   const chosen = values.AUTHENTICATION ?? providerNames.filter((provider) => isConfigured[provider]);
@@ -148,7 +149,7 @@ export function toAuthenticationConfig(values: Values, prefix: string): Authenti
 const needs: Record<ProviderName, string> = {
   certificate: "CERTIFICATE_USERNAME",
   token: "JWT_SECRET, JWT_JWKS_URL or JWT_JWKS",
-  password: "nothing",
+  password: "OPERATOR_TOKEN",
   hook: "HOOK_URL",
 };
 
@@ -197,4 +198,9 @@ function isSafeUrl(text: string): boolean {
   const { protocol, hostname } = new URL(text);
   const isHere = hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
   return protocol === "https:" || (protocol === "http:" && isHere);
+}
+
+/** The Authentication Methods that clients may name in CONNECT. */
+export function authenticationMethodsOf({ providers }: AuthenticationConfig): readonly string[] {
+  return providers.includes("password") ? [scramMethod] : [];
 }

@@ -82,5 +82,13 @@ export type Input =
   | { readonly type: "timer" }
   /** The storage alarm fired. */
   | { readonly type: "alarm" }
+  /** What is known of a user has changed: who is connected as that user has to authenticate anew. */
+  | { readonly type: "revoke"; readonly username: string }
   /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
   | { readonly type: "drain" };
+
+/** Inputs from outside, other than the alarm itself. */
+export const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
+
+/** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
+export const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];

@@ -4,7 +4,7 @@ import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
 import { Counters } from "./counters.ts";
-import { judge } from "./connection/admitting.ts";
+import { endIdentities, judge } from "./connection/admitting.ts";
 import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
@@ -14,6 +14,7 @@ import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
 import type { AttachedClient, Effect } from "./effect.ts";
 import { figuresOf } from "./figures.ts";
 import type { Input } from "./input.ts";
+import { joins, wakes } from "./input.ts";
 import { Times } from "./limits.ts";
 import { Output } from "./output.ts";
 import { MessageLog } from "./queue/message-log.ts";
@@ -32,12 +33,6 @@ import type { TopicOwners } from "./topics/topic-owners.ts";
 import type { ServerFigures } from "./topics/server-topics.ts";
 import { ServerTopics } from "./topics/server-topics.ts";
 import { Upkeep } from "./upkeep.ts";
-
-/** Inputs from outside, other than the alarm itself. */
-const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
-
-/** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
-const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];
 
 const noItems: ReadonlySet<number> = new Set();
 
@@ -190,6 +185,8 @@ export class ShardCore implements ShardContext {
         return this.#authenticated(input, nowMs);
       case "policy":
         return this.#replacePolicy(input, nowMs);
+      case "revoke":
+        return this.#revoke(input.username, nowMs);
       case "closed":
         return this.#closed(input.connectionId, nowMs);
       case "load":
@@ -262,6 +259,12 @@ export class ShardCore implements ShardContext {
     if (this.foreignLayout !== undefined || !this.access.replacePolicy(policy)) return;
     this.load(nowMs);
     for (const connection of this.#connections) judge(this, connection, nowMs);
+    this.#connections.dropClosed();
+  }
+
+  #revoke(username: string, nowMs: number): void {
+    this.load(nowMs);
+    endIdentities(this, this.#connections, username, nowMs);
     this.#connections.dropClosed();
   }
 

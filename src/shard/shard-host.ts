@@ -129,6 +129,16 @@ export class ShardHost {
     return this.#cost.figures();
   }
 
+  /** 0: there is none. */
+  get policyVersion(): number {
+    return this.#core.access.policy.version;
+  }
+
+  /** Ends the connections of a user. */
+  revoke(username: string): void {
+    this.#handle({ type: "revoke", username });
+  }
+
   /** Returns the version of the policy that holds now: an older one means that this one has to come again. */
   setPolicy(policy: Policy): number {
     this.#handle({ type: "policy", policy });

@@ -1,11 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
+import { Authenticator } from "../auth/authenticator.ts";
+import { identityOf } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
 import type { Policy } from "../core/access/policy.ts";
-import type { AuthenticationStep } from "../core/authentication.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
-import { ReasonCode } from "../core/reason-code.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
+import { RegistryClient } from "../registry-client.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
@@ -25,6 +26,9 @@ export class Shard extends DurableObject<Env> {
   #isStarted = false;
   #armedAlarmAtMs: number | undefined;
   readonly #links: PeerLinks;
+  readonly #registry: RegistryClient;
+  readonly #authenticator: Authenticator;
+  #hasAskedForPolicy = false;
   /** Resident sockets, which the runtime does not list. */
   readonly #resident = new Set<ClientSocket>();
   /** The sockets that events have been about since the object woke. */
@@ -40,14 +44,21 @@ export class Shard extends DurableObject<Env> {
       (to) => shardStub(env, this.#config, to),
       () => this.#host.noteReleased(),
     );
-    const { allowsAnonymous, authenticates, authenticationMethods } = this.#config.core;
-    if (!allowsAnonymous && !authenticates && authenticationMethods.size === 0) {
-      console.warn('duramq: every CONNECT is refused; set ANONYMOUS to "true" to let everybody in');
+    const { allowsAnonymous, authenticates } = this.#config.core;
+    if (!allowsAnonymous && !authenticates) {
+      console.warn(
+        'duramq: every CONNECT is refused; set OPERATOR_TOKEN for users, JWT_SECRET or others for tokens, or ANONYMOUS to "true"',
+      );
     }
+    this.#registry = new RegistryClient(env, config);
+    this.#authenticator = new Authenticator(config.namespace, config.authentication, {
+      users: this.#registry,
+      fetch: (url, options) => fetch(url, options),
+      nowMs: () => this.nowMs(),
+    });
     this.#host = new ShardHost(this.#config, {
       shardIndex: index,
-      // Nobody is known yet.
-      authenticate: () => Promise.resolve(unknownClient),
+      authenticate: (request) => this.#authenticator.authenticate(request),
       callPeer: (to, bytes) => this.#links.call(to, bytes),
       isHeld: () => this.#links.isHolding || this.#sessions.size > 0 || this.#resident.size > 0,
       storage: new SqliteShardStorage(new DurableObjectSql(state.storage)),
@@ -68,8 +79,9 @@ export class Shard extends DurableObject<Env> {
   }
 
   /** Accepts a WebSocket; the Worker has checked the request. */
-  override fetch(request: Request): Response {
+  override async fetch(request: Request): Promise<Response> {
     const host = this.#awake();
+    await this.#learnPolicy(host);
     const { 0: client, 1: server } = new WebSocketPair();
     const socket = new ClientSocket(
       crypto.randomUUID(),
@@ -138,6 +150,14 @@ export class Shard extends DurableObject<Env> {
     return host.setPolicy(policy);
   }
 
+  /** What is known of the user may no longer hold: connections end, and credentials are verified anew. */
+  forgetUser(username: string): void {
+    const host = this.#awake();
+    host.noteBilledCall();
+    this.#authenticator.forget(username);
+    host.revoke(username);
+  }
+
   /** A call of another shard of the namespace. */
   peer(bytes: Uint8Array): Promise<Uint8Array> {
     const host = this.#awake();
@@ -172,6 +192,13 @@ export class Shard extends DurableObject<Env> {
     this.#host.start(this.#armedAlarmAtMs);
     reportLayout(this.#host.foreignLayout);
     return this.#host;
+  }
+
+  /** A shard that is newer than the policy has not been told of it. Asked once in a life, and only while there is no row. */
+  async #learnPolicy(host: ShardHost): Promise<void> {
+    if (this.#hasAskedForPolicy || this.#config.operatorToken === undefined || host.policyVersion > 0) return;
+    host.setPolicy(await this.#registry.policies.policy());
+    this.#hasAskedForPolicy = true;
   }
 
   #forget(server: WebSocket): void {
@@ -228,21 +255,17 @@ function arrivalOf({ headers, url }: Request): Arrival {
   const clientIdHint = new URL(url).searchParams.get("clientId");
   const randomClientId = headers.get(assignedClientIdHeader);
   const address = headers.get("cf-connecting-ip");
+  const identity = identityOf(headers);
   return {
     ...(clientIdHint !== null && { clientIdHint }),
     ...(randomClientId !== null && { randomClientId }),
+    ...(identity !== undefined && { identity }),
     ...(address !== null && address.length <= addressLengthMax && { address }),
   };
 }
 
 /** Of an IPv6 address as text. */
 const addressLengthMax = 45;
-
-const unknownClient: AuthenticationStep = {
-  type: "failure",
-  reasonCode: ReasonCode.NotAuthorized,
-  reasonString: "No credentials are configured",
-};
 
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
 function isSendable(code: number): boolean {

@@ -1,6 +1,7 @@
 import { SignJWT } from "jose";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Authenticator, authenticationMethodsOf, patienceMs } from "../../src/auth/authenticator.ts";
+import { Authenticator, patienceMs } from "../../src/auth/authenticator.ts";
+import { authenticationMethodsOf } from "../../src/auth/settings.ts";
 import type { ClientCertificate } from "../../src/auth/certificate.ts";
 import type { Fetch } from "../../src/auth/key-set.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier } from "../../src/auth/scram-verifier.ts";

@@ -76,6 +76,19 @@ export function judge(context: ShardContext, connection: Connection, nowMs: numb
   return false;
 }
 
+/** Who is connected as that user has to show a credential again. */
+export function endIdentities(
+  context: ShardContext,
+  connections: Iterable<Connection>,
+  username: string,
+  nowMs: number,
+): void {
+  for (const connection of connections) {
+    if (connection.identity?.username !== username || connection.isClosed) continue;
+    disconnect(context, connection, ReasonCode.NotAuthorized, "The user has changed", nowMs);
+  }
+}
+
 /** Takes away what the client may not be subscribed to, in whole or with that QoS; true when there was any. */
 export function restrictSubscriptions(
   context: ShardContext,
