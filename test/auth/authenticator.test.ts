@@ -46,7 +46,7 @@ async function pencil(): Promise<ScramVerifier> {
 const noFetch: Fetch = () => Promise.reject(new Error("nothing is fetched here"));
 
 function authenticator(variables: Readonly<Record<string, string>>, from: Users = users(), fetch = noFetch) {
-  return new Authenticator("default", authenticationOf(variables), {
+  return new Authenticator("default", authenticationOf({ OPERATOR_TOKEN: secret, ...variables }), {
     users: from,
     fetch,
     nowMs: () => nowMs,
@@ -70,14 +70,20 @@ function codeOf(step: AuthenticationStep): number {
 
 describe("The providers", () => {
   test("are those that are set up, unless the settings list them", () => {
-    expect(authenticationOf({}).providers).toEqual(["password"]);
+    expect(authenticationOf({}).providers).toEqual([]);
+    expect(authenticationOf({ OPERATOR_TOKEN: secret }).providers).toEqual(["password"]);
     expect(
-      authenticationOf({ JWT_SECRET: secret, CERTIFICATE_USERNAME: "cn", ...hookSettings }).providers,
+      authenticationOf({
+        OPERATOR_TOKEN: secret,
+        JWT_SECRET: secret,
+        CERTIFICATE_USERNAME: "cn",
+        ...hookSettings,
+      }).providers,
     ).toEqual(["certificate", "token", "password", "hook"]);
-    expect(authenticationOf({ AUTHENTICATION: "hook, password", ...hookSettings }).providers).toEqual([
-      "hook",
-      "password",
-    ]);
+    expect(
+      authenticationOf({ OPERATOR_TOKEN: secret, AUTHENTICATION: "hook, password", ...hookSettings })
+        .providers,
+    ).toEqual(["hook", "password"]);
   });
 
   test("take a token as a password, whatever the user name", async () => {
