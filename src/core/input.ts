@@ -5,6 +5,7 @@ import type { AuthenticationStep } from "./authentication.ts";
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
 import type { CloseCode } from "./effect.ts";
+import type { BackupCursor, ImportRequest } from "./backup/record.ts";
 import type { Batch, BatchAnswer } from "./peers/message.ts";
 
 /** Bytes that are not a packet the server may accept. */
@@ -82,5 +83,9 @@ export type Input =
   | { readonly type: "timer" }
   /** The storage alarm fired. */
   | { readonly type: "alarm" }
+  /** A page for a backup is wanted, from the cursor on; `callId` names the call in the answer. */
+  | { readonly type: "export"; readonly callId: number; readonly cursor?: BackupCursor }
+  /** Records of a backup have come. */
+  | { readonly type: "import"; readonly callId: number; readonly request: ImportRequest }
   /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
   | { readonly type: "drain" };
