@@ -380,6 +380,8 @@ export class ShardProcess {
         return this.#emit(() => {
           if (this.#unanswered.delete(effect.callId)) this.#parts.onAnswer(effect.callId, effect.answer);
         });
+      case "backup":
+        return;
       case "setAlarm":
         return this.disk.setAlarm(effect.dueAtMs, !effect.unconfirmed);
     }

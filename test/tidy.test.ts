@@ -33,6 +33,7 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   auth: { values: ["auth", "setting", "core"] },
   config: { values: ["version", "setting", "core", "codec", "auth"] },
   settings: { values: ["config"] },
+  backup: { values: ["backup", "core", "codec"] },
   env: { values: [], types: ["shard", "registry"] },
   "object-place": { values: [], types: ["config"] },
   "shard-address": { values: ["object-place"], types: ["config", "env"] },
@@ -43,17 +44,20 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
     types: ["env"],
   },
   shard: {
-    values: "shard core codec storage auth config settings registry-client shard-address subprotocol".split(
+    values:
+      "shard core codec storage backup auth config settings registry-client shard-address subprotocol".split(
+        " ",
+      ),
+    types: ["env"],
+  },
+  edge: {
+    values: "edge core codec backup auth config settings shard-address registry-client subprotocol".split(
       " ",
     ),
     types: ["env"],
   },
-  edge: {
-    values: "edge core codec auth config settings shard-address registry-client subprotocol".split(" "),
-    types: ["env"],
-  },
   worker: { values: ["edge", "shard", "registry"] },
-  host: { values: ["host", "worker", "config", "shard-address"], types: ["env"] },
+  host: { values: ["host", "worker", "backup", "config", "shard-address"], types: ["env"] },
 };
 
 /** Time and chance come into the core with its input, and it never waits. */

@@ -1,6 +1,7 @@
 /** What the core asks its host to do. The host carries effects out in order, after the event that caused them. */
 import type { Identity } from "./access/identity.ts";
 import type { AuthenticationRequest } from "./authentication.ts";
+import type { BackupAnswer } from "./backup/record.ts";
 import type { Delivery, ProtocolVersion, ServerPacket } from "./packet.ts";
 import type { Batch, BatchAnswer } from "./peers/message.ts";
 import type { DeliveryState, SubscriptionRecord, WriteSet } from "./storage-port.ts";
@@ -39,6 +40,8 @@ export type Effect =
   | { readonly type: "call"; readonly batch: Batch }
   /** Answer the call of another shard. */
   | { readonly type: "answer"; readonly callId: number; readonly answer: BatchAnswer }
+  /** Answer a call about a backup. */
+  | { readonly type: "backup"; readonly callId: number; readonly answer: BackupAnswer }
   /** `unconfirmed`: nothing is lost when a reset forgets this one (the next start arms it anew). */
   | { readonly type: "setAlarm"; readonly dueAtMs: number; readonly unconfirmed: boolean };
 

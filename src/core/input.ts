@@ -5,6 +5,7 @@ import type { AuthenticationStep } from "./authentication.ts";
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
 import type { CloseCode } from "./effect.ts";
+import type { BackupCursor, ImportRequest } from "./backup/record.ts";
 import type { Batch, BatchAnswer } from "./peers/message.ts";
 
 /** Bytes that are not a packet the server may accept. */
@@ -84,11 +85,23 @@ export type Input =
   | { readonly type: "alarm" }
   /** What is known of a user has changed: who is connected as that user has to authenticate anew. */
   | { readonly type: "revoke"; readonly username: string }
+  /** A page for a backup is wanted, from the cursor on; `callId` names the call in the answer. */
+  | { readonly type: "export"; readonly callId: number; readonly cursor?: BackupCursor }
+  /** Records of a backup have come. */
+  | { readonly type: "import"; readonly callId: number; readonly request: ImportRequest }
   /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
   | { readonly type: "drain" };
 
 /** Inputs from outside, other than the alarm itself. */
-export const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
+export const wakes: readonly Input["type"][] = [
+  "open",
+  "receive",
+  "closed",
+  "called",
+  "policy",
+  "export",
+  "import",
+];
 
 /** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
 export const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];

@@ -9,6 +9,18 @@ export interface Refusal {
   readonly reasonString: string;
 }
 
+/** Data of another layout: whatever was done would be done in the wrong place. */
+export const foreignLayoutRefusal: Refusal = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: "The broker is set up for another number of shards than its data",
+};
+
+/** What cannot be read must not be overwritten either. */
+export const unreadableRefusal: Refusal = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: "The broker cannot read its data",
+};
+
 /** Why a client's message, or Will, is not taken; undefined when it is. */
 export function messageRefusalOf(
   message: ApplicationMessage,

@@ -3,9 +3,9 @@ import type { Clock } from "./clock.ts";
 import type { ParkingSpace } from "./connection/parked-input.ts";
 import type { CoreConfig } from "./config.ts";
 import type { Counters } from "./counters.ts";
-import type { Layout } from "./placement.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Output } from "./output.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Delivering } from "./session/delivering.ts";
 import type { Replaying } from "./session/replaying.ts";
 import type { Sessions } from "./session/sessions.ts";
@@ -24,8 +24,8 @@ export interface ShardContext {
   readonly delivering: Delivering;
   readonly replaying: Replaying;
   readonly owners: TopicOwners;
-  /** The layout that the shard's data belong to, if it is not the present one: nobody is served then. */
-  readonly foreignLayout: Layout | undefined;
+  /** Why nobody is served; undefined when everybody is. */
+  readonly unavailability: Refusal | undefined;
   /** Somebody is subscribed to topics of the server. */
   readonly isWatched: boolean;
   /** Number of the shard in its namespace, from 0. */

@@ -1,4 +1,5 @@
 import { Access } from "./access/access.ts";
+import { Backup } from "./backup/backup.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
@@ -19,6 +20,8 @@ import { Times } from "./limits.ts";
 import { Output } from "./output.ts";
 import { MessageLog } from "./queue/message-log.ts";
 import { ReasonCode } from "./reason-code.ts";
+import type { Refusal } from "./refusal.ts";
+import { foreignLayoutRefusal, unreadableRefusal } from "./refusal.ts";
 import { Delivering } from "./session/delivering.ts";
 import type { ShardContext } from "./shard-context.ts";
 import { Settling } from "./settling.ts";
@@ -59,6 +62,7 @@ export class ShardCore implements ShardContext {
   readonly #connections: Connections;
   readonly #boot: Boot;
   readonly #upkeep: Upkeep;
+  readonly #backup: Backup;
   #startedAtMs = 0;
   #nowMs = 0;
   #isLoaded = false;
@@ -71,15 +75,8 @@ export class ShardCore implements ShardContext {
     this.access = new Access(config, ports.storage);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
-    const isStorageFull = (): boolean => this.isStorageFull;
-    this.delivering = new Delivering(
-      config,
-      this.output,
-      this.log,
-      this.counters,
-      ports.sockets,
-      isStorageFull,
-    );
+    const isFull = (): boolean => this.isStorageFull;
+    this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets, isFull);
     this.#boot = new Boot(config.placement.layout);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
     this.#parts = this.#assemble();
@@ -99,6 +96,7 @@ export class ShardCore implements ShardContext {
       output: this.output,
     });
     this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);
+    this.#backup = new Backup(this, this.#parts.retained, () => this.#settling.commit(this.#nowMs));
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
   }
 
@@ -124,6 +122,11 @@ export class ShardCore implements ShardContext {
 
   get foreignLayout(): Layout | undefined {
     return this.#boot.foreignLayout;
+  }
+
+  get unavailability(): Refusal | undefined {
+    if (this.#ports.isUnreadable) return unreadableRefusal;
+    return this.foreignLayout && foreignLayoutRefusal;
   }
 
   /** The item of another shard's batch that is being applied: when {@link handle} throws, it is the one to leave out. */
@@ -203,6 +206,9 @@ export class ShardCore implements ShardContext {
         return this.#called(input, nowMs);
       case "answered":
         return this.#answered(input, nowMs);
+      case "export":
+      case "import":
+        return this.#backup.handle(input, nowMs);
       case "drain":
         return this.#drain(nowMs);
     }
@@ -213,7 +219,7 @@ export class ShardCore implements ShardContext {
     this.#startedAtMs = nowMs;
     this.#parts.peers.start(input.seed ?? 0);
     if (input.armedAlarmAtMs !== undefined) this.clock.noteArmed(input.armedAlarmAtMs);
-    this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
+    if (!this.#ports.isUnreadable) this.#boot.start(this.#ports.storage.readShard(), input.survivingBoot);
     this.#wantsAlarm = this.#boot.isUnsettled;
   }
 
@@ -256,7 +262,7 @@ export class ShardCore implements ShardContext {
 
   /** Everybody who is connected is judged again. */
   #replacePolicy({ policy }: Input & { type: "policy" }, nowMs: number): void {
-    if (this.foreignLayout !== undefined || !this.access.replacePolicy(policy)) return;
+    if (this.unavailability !== undefined || !this.access.replacePolicy(policy)) return;
     this.load(nowMs);
     for (const connection of this.#connections) judge(this, connection, nowMs);
     this.#connections.dropClosed();
@@ -286,11 +292,8 @@ export class ShardCore implements ShardContext {
   }
 
   #timer(nowMs: number): void {
-    for (
-      let one = this.clock.takeIncompleteConnection(nowMs);
-      one;
-      one = this.clock.takeIncompleteConnection(nowMs)
-    ) {
+    const { clock } = this;
+    for (let one = clock.takeIncompleteConnection(nowMs); one; one = clock.takeIncompleteConnection(nowMs)) {
       if (one.client !== undefined) this.load(nowMs);
       const { reasonCode, reasonString } = one.incompleteness;
       if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
@@ -298,7 +301,7 @@ export class ShardCore implements ShardContext {
     }
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
-    for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
+    for (let one = clock.takeVolatileSession(nowMs); one; one = clock.takeVolatileSession(nowMs)) {
       if (this.delivering.spill(one, nowMs)) this.replaying.spill(one, nowMs);
     }
     if (this.#settling.takeReplayDue(nowMs)) {
@@ -309,8 +312,8 @@ export class ShardCore implements ShardContext {
 
   #alarm(nowMs: number): void {
     this.#wantsAlarm = false;
-    if (this.foreignLayout !== undefined) {
-      // Whose Will goes where is not known; the settings may be mended by then.
+    if (this.unavailability !== undefined) {
+      // Whose Will goes where is not known; the settings or the release may be mended by then.
       this.output.setAlarm(nowMs + Times.alarmHorizonMs, false);
       return;
     }
@@ -345,7 +348,7 @@ export class ShardCore implements ShardContext {
 
   /** Everything that sleeping forgot. */
   load(nowMs: number): void {
-    if (this.#isLoaded) return;
+    if (this.#isLoaded || this.#ports.isUnreadable) return;
     const survivors: [Connection, AttachedClient][] = [];
     for (const [connectionId, attachment] of this.#ports.connections.list()) {
       const connection = this.#connection(connectionId);
@@ -381,15 +384,12 @@ export class ShardCore implements ShardContext {
   }
 
   #figures(nowMs: number): ServerFigures {
-    const { config, counters, sessions, log } = this;
+    const { counters, sessions, log } = this;
+    const { version } = this.config;
     const { cost, traffic } = this.#ports;
     const { peers, retained } = this.#parts;
-    const { version } = config;
-    const startedAtMs = this.#startedAtMs;
-    return figuresOf(
-      { version, startedAtMs, counters, sessions, log, retained, peers, traffic, cost },
-      nowMs,
-    );
+    const own = { version, startedAtMs: this.#startedAtMs, counters, sessions, log };
+    return figuresOf({ ...own, retained, peers, traffic, cost }, nowMs);
   }
 
   /** `$SYS` costs nothing while nobody is subscribed to it. */

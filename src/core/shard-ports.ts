@@ -15,6 +15,8 @@ export interface ShardPorts {
   readonly traffic: Traffic;
   readonly cost: CostMeter;
   readonly room: StorageRoom;
+  /** What is stored cannot be read: nobody is served, and nothing is written. */
+  readonly isUnreadable?: boolean;
   /** Client Identifiers whose due work failed too often; it is left alone. */
   readonly quarantined: ReadonlySet<string>;
 }

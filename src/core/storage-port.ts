@@ -78,6 +78,8 @@ export interface SessionRecord {
   readonly deliveryStateSeq: number;
   /** In some rows: what the shard has cost. */
   readonly cost?: CostRecord;
+  /** The backup that the session came from. */
+  readonly importedFrom?: string;
 }
 
 /** One session that a logged message is for; negative numbers stand for outboxes to other shards. */

@@ -1,6 +1,9 @@
 import { type Context, Hono } from "hono";
 import { ConfigError, defaultNamespace } from "../config.ts";
 import type { Env } from "../env.ts";
+import { exportPart } from "./backup-export.ts";
+import { importPart } from "./backup-import.ts";
+import { operatorRefusalOf } from "./operator.ts";
 import { problem } from "./problem.ts";
 import { settingsOf } from "../settings.ts";
 import { handleUpgrade } from "./upgrade.ts";
@@ -21,6 +24,12 @@ app.get("/mqtt", (context) => connect(context, defaultNamespace));
 
 app.get("/mqtt/:namespace", (context) => connect(context, context.req.param("namespace")));
 
+app.on(["GET", "POST"], "/api/v1/backup", (context) => backup(context, defaultNamespace));
+
+app.on(["GET", "POST"], "/api/v1/backup/:namespace", (context) =>
+  backup(context, context.req.param("namespace")),
+);
+
 app.notFound(nothingThere);
 
 app.onError((error) => {
@@ -36,6 +45,17 @@ function connect(context: EdgeContext, namespace: string): Response | Promise<Re
   const config = settingsOf(context.env, namespace);
   if (config === undefined) return nothingThere(context);
   return handleUpgrade(context.req.raw, context.env, config, context.executionCtx);
+}
+
+async function backup(context: EdgeContext, namespace: string): Promise<Response> {
+  const config = settingsOf(context.env, namespace);
+  if (config === undefined) return nothingThere(context);
+  const request = context.req.raw;
+  const refusal = await operatorRefusalOf(request, config);
+  if (refusal !== undefined) return refusal;
+  return request.method === "GET"
+    ? exportPart(request, context.env, config)
+    : importPart(request, context.env, config);
 }
 
 function nothingThere(context: EdgeContext): Response {

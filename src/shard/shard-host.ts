@@ -11,7 +11,9 @@ import { ReasonCode } from "../core/reason-code.ts";
 import { ShardCore } from "../core/shard-core.ts";
 import { StorageRoom } from "../core/storage-room.ts";
 import { StorageFullError } from "../storage/storage-full-error.ts";
+import { UnreadableError } from "../storage/unreadable-error.ts";
 import { Authentications } from "./authentications.ts";
+import { BackupCalls } from "./backup-calls.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { DueTimer } from "./due-timer.ts";
 import { PeerCalls } from "./peer-calls.ts";
@@ -28,6 +30,7 @@ export class ShardHost {
   readonly #sockets: Sockets;
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
+  readonly backups = new BackupCalls((input) => this.#handle(input));
   readonly #authentications: Authentications;
   readonly #cost: CostMeter;
   readonly #turns = new Turns(
@@ -38,6 +41,8 @@ export class ShardHost {
   readonly #room: StorageRoom;
   #core: ShardCore;
   #isRecovering = false;
+  /** What is stored cannot be read: everybody is refused, so that nothing is overwritten. */
+  #isUnreadable = false;
   #armedAlarmAtMs: number | undefined;
 
   constructor(config: Config, platform: ShardPlatform) {
@@ -147,6 +152,7 @@ export class ShardHost {
 
   /** Another shard calls; the promise fails when a defect made the shard forget the call. */
   called(bytes: Uint8Array): Promise<Uint8Array> {
+    if (this.#isUnreadable) return Promise.reject(new Error("The shard cannot read its data"));
     const decoded = decodeBatch(bytes);
     if ("refusal" in decoded) return Promise.resolve(encodeAnswer(decoded.refusal));
     const { callId, answered } = this.#calls.open();
@@ -167,6 +173,7 @@ export class ShardHost {
         isDone = item === undefined || skip.has(item);
         if (item !== undefined) skip.add(item);
         this.#recover(input, error);
+        isDone ||= this.#isUnreadable;
         this.#calls.failAll(isDone ? undefined : callId);
       }
     }
@@ -186,6 +193,7 @@ export class ShardHost {
       sockets: { isFull: (connectionId) => this.#sockets.get(connectionId)?.isFull ?? false },
       room: this.#room,
       quarantined: this.#quarantine.clientIds,
+      isUnreadable: this.#isUnreadable,
     });
   }
 
@@ -258,6 +266,7 @@ export class ShardHost {
       else if (effect.type === "setAlarm") this.#setAlarm(effect.dueAtMs, effect.unconfirmed);
       else if (effect.type === "call") this.#call(effect.batch);
       else if (effect.type === "authenticate") this.#authentications.ask(effect);
+      else if (effect.type === "backup") this.backups.answer(effect.callId, effect.answer);
       else if (effect.type === "answer") this.#calls.answer(effect.callId, effect.answer);
       else this.#sockets.carryOut(effect);
     }
@@ -342,22 +351,32 @@ export class ShardHost {
    * fault is closed, and so are those whose state was in memory only.
    */
   #recover(input: Input, error: unknown): void {
-    console.error(`duramq: handling "${input.type}" failed`, error);
+    this.#isUnreadable ||= error instanceof UnreadableError;
+    console.error(this.#isUnreadable ? unreadableReport : `duramq: handling "${input.type}" failed`, error);
     const { clientIdInHand } = this.#core;
     const isBlamed = clientIdInHand !== undefined && !(error instanceof StorageFullError);
     if (isBlamed) this.#quarantine.blame(clientIdInHand);
-    const lost = new Set(this.#core.unsafeConnectionIds());
+    const lost = new Set(this.#isUnreadable ? this.#connectedIds() : this.#core.unsafeConnectionIds());
+    // Who has had no CONNACK gets one that says so.
+    const isAnswerable = this.#isUnreadable && input.type === "receive" && !lost.has(input.connectionId);
     if ("connectionId" in input) lost.add(input.connectionId);
     this.#core = this.#newCore();
+    this.backups.failAll();
     if (input.type !== "called") this.#calls.failAll();
     if (input.type === "alarm") this.#setAlarm(this.#platform.nowMs() + alarmRetryMs, false);
     this.#isRecovering = true;
     this.#replay(this.#startInput());
+    if (isAnswerable) this.#replay(input);
     for (const connectionId of lost) {
       this.#replay({ type: "closed", connectionId });
       this.#dismiss(connectionId);
     }
     this.#isRecovering = false;
+  }
+
+  #connectedIds(): string[] {
+    const connected = [...this.#attachments()].filter(([, { client }]) => client !== undefined);
+    return connected.map(([connectionId]) => connectionId);
   }
 
   #replay(input: Input): void {
@@ -382,6 +401,8 @@ export class ShardHost {
 function randomNumber(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
+
+const unreadableReport = "duramq: every CONNECT is refused until the data can be read:";
 
 /** How soon the alarm tries again after a defect. */
 const alarmRetryMs = 2_000;

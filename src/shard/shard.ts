@@ -3,6 +3,7 @@ import { Authenticator } from "../auth/authenticator.ts";
 import { identityOf } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
 import type { Policy } from "../core/access/policy.ts";
+import type { BackupCursor, BackupUnavailable, ImportRequest } from "../core/backup/record.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
 import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
@@ -12,6 +13,7 @@ import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
 import { SqliteShardStorage } from "../storage/sqlite-shard-storage.ts";
+import type { Outcomes, PageOfLines } from "./backup-calls.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { PeerSession } from "./peer-session.ts";
@@ -163,6 +165,20 @@ export class Shard extends DurableObject<Env> {
     const host = this.#awake();
     host.noteBilledCall();
     return host.called(bytes);
+  }
+
+  /** A page of a backup, from the cursor on. */
+  exportPage(cursor?: BackupCursor): Promise<PageOfLines | BackupUnavailable> {
+    const host = this.#awake();
+    host.noteBilledCall();
+    return host.backups.exportPage(cursor);
+  }
+
+  /** Records of a backup that belong to this shard. */
+  importRecords(request: ImportRequest): Promise<Outcomes | BackupUnavailable> {
+    const host = this.#awake();
+    host.noteBilledCall();
+    return host.backups.importRecords(request);
   }
 
   /** For another shard that calls often. */

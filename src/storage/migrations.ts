@@ -1,6 +1,7 @@
 import { packRetainedRows } from "./pack-retained-rows.ts";
 import { assertReadableBy, type Migrations, migrateBy } from "./schema.ts";
 import type { SqlDatabase } from "./sql-database.ts";
+import { UnreadableError } from "./unreadable-error.ts";
 
 export { schemaVersionOf } from "./schema.ts";
 
@@ -55,6 +56,35 @@ export function migrate(database: SqlDatabase, upTo: number = migrations.length)
   migrateBy(migrations, database, upTo);
 }
 
-export function assertReadable(schemaVersion: number): void {
+/** Throws {@link UnreadableError} for a database of a newer release, or without a table that it should have. */
+export function assertReadable(database: SqlDatabase, schemaVersion: number): void {
   assertReadableBy(migrations, schemaVersion);
+  const found = new Set<unknown>();
+  const query = "SELECT name FROM sqlite_master WHERE type = 'table'";
+  for (const { name } of database.query(query)) found.add(name);
+  const missing = tablesOf(schemaVersion).find((name) => !found.has(name));
+  if (missing !== undefined) throw new UnreadableError(`The database has no table "${missing}"`);
+  const nameless = tablesOf(migrations.length).find((name) => schemaVersion === 0 && found.has(name));
+  if (nameless !== undefined) {
+    throw new UnreadableError(`The database has a table "${nameless}", but does not tell its schema version`);
+  }
+}
+
+/** Which tables a database has: from which version on, and up to which. */
+const tables: readonly (readonly [name: string, from: number, through?: number])[] = [
+  ["migration", 1],
+  ["shard", 1],
+  ["session", 1],
+  ["segment", 1],
+  ["retained", 1, 2],
+  ["route", 2],
+  ["retained_block", 3],
+  ["policy", 4],
+];
+
+/** The tables of a database with so many migrations. */
+export function tablesOf(schemaVersion: number): string[] {
+  const isThere = ([, from, through = Infinity]: (typeof tables)[number]): boolean =>
+    from <= schemaVersion && schemaVersion <= through;
+  return tables.filter(isThere).map(([name]) => name);
 }

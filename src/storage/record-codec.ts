@@ -20,6 +20,7 @@ import type {
   StoredPublication,
   SubscriptionRecord,
 } from "../core/storage-port.ts";
+import { readable } from "./unreadable-error.ts";
 
 const format = 1;
 
@@ -108,7 +109,7 @@ export class EncodedPublication implements StoredPublication {
   }
 
   get publication(): Publication {
-    return decodePublication(this.bytes);
+    return readable("A retained message", () => decodePublication(this.bytes));
   }
 }
 
@@ -183,7 +184,7 @@ export function encodeSession(record: SessionRecord): Uint8Array {
     record.subscriptions.map(toSubscriptionTuple),
     toDeliveryStateTuple(record.deliveryState),
     record.deliveryStateSeq,
-    ...toCostTail(record.cost),
+    ...toSessionTail(record),
   ]);
 }
 
@@ -198,8 +199,14 @@ type SessionTuple = [
   subscriptions: SubscriptionTuple[],
   deliveryState: DeliveryStateTuple,
   deliveryStateSeq: number,
-  cost?: CostTuple,
+  cost?: Optional<CostTuple>,
+  importedFrom?: Optional<string>,
 ];
+
+function toSessionTail({ cost, importedFrom }: SessionRecord): unknown[] {
+  const [tuple = null] = toCostTail(cost);
+  return importedFrom === undefined ? toCostTail(cost) : [tuple, importedFrom];
+}
 
 export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecord {
   const [
@@ -214,6 +221,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
     state,
     seq,
     cost,
+    importedFrom,
   ] = decodeRecord<SessionTuple>(bytes);
   return {
     clientId,
@@ -228,6 +236,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
     deliveryState: fromDeliveryStateTuple(state),
     deliveryStateSeq: seq,
     ...(isSet(cost) && { cost: fromCostTuple(cost) }),
+    ...(isSet(importedFrom) && { importedFrom }),
   };
 }
 

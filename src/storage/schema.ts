@@ -1,5 +1,6 @@
 /** The schema of a database, which grows step by step. */
 import type { SqlDatabase } from "./sql-database.ts";
+import { UnreadableError } from "./unreadable-error.ts";
 
 /** A statement, or what no statement can do. */
 type Change = string | ((database: SqlDatabase) => void);
@@ -32,9 +33,10 @@ export function migrateBy(migrations: Migrations, database: SqlDatabase, upTo: n
   });
 }
 
+/** Throws {@link UnreadableError} for a database of a newer release. */
 export function assertReadableBy(migrations: Migrations, schemaVersion: number): void {
   if (schemaVersion <= migrations.length) return;
-  throw new Error(
+  throw new UnreadableError(
     `The database has schema version ${schemaVersion}; this release reads up to ${migrations.length}`,
   );
 }

@@ -28,19 +28,19 @@ import {
 } from "./record-codec.ts";
 import type { SqlDatabase, SqlValue } from "./sql-database.ts";
 import { isForLackOfRoom, StorageFullError } from "./storage-full-error.ts";
+import { readable, UnreadableError } from "./unreadable-error.ts";
 
-/** A shard's storage in SQLite. An empty database is not touched before the first commit: reading costs no row. */
+/**
+ * A shard's storage in SQLite. An empty database is not touched before the first commit: reading costs no row. What
+ * cannot be read throws {@link UnreadableError} when it is read, the whole database with the first of all.
+ */
 export class SqliteShardStorage implements ShardStorage {
   readonly #database: SqlDatabase;
-  #schemaVersion: number;
+  /** Undefined until something is asked for. */
+  #schemaVersion: number | undefined;
 
   constructor(database: SqlDatabase) {
     this.#database = database;
-    this.#schemaVersion = schemaVersionOf(database);
-    assertReadable(this.#schemaVersion);
-    if (this.#schemaVersion === 0) return;
-    migrate(database);
-    this.#schemaVersion = migrations.length;
   }
 
   get rowsRead(): number {
@@ -82,24 +82,34 @@ export class SqliteShardStorage implements ShardStorage {
 
   readPolicy(): Policy | undefined {
     const row = this.#first("SELECT version, record FROM policy");
-    return row && decodePolicy(Number(row["version"]), row["record"] as Uint8Array);
+    if (row === undefined) return undefined;
+    return readable("Policy", () => decodePolicy(Number(row["version"]), row["record"] as Uint8Array));
   }
 
   *readSessions(): Iterable<SessionRecord> {
     for (const row of this.#query("SELECT client_id, record FROM session")) {
-      yield decodeSession(row["client_id"] as string, row["record"] as Uint8Array);
+      const clientId = row["client_id"] as string;
+      yield readable(`Session ${JSON.stringify(clientId)}`, () =>
+        decodeSession(clientId, row["record"] as Uint8Array),
+      );
     }
   }
 
   *readRetainedHeads(): Iterable<RetainedHead> {
     for (const row of this.#query("SELECT slot, seq, head FROM retained_block")) {
-      yield decodeRetainedHead(Number(row["slot"]), Number(row["seq"]), row["head"] as Uint8Array);
+      const slot = Number(row["slot"]);
+      yield readable(`Head of retained block ${slot}`, () =>
+        decodeRetainedHead(slot, Number(row["seq"]), row["head"] as Uint8Array),
+      );
     }
   }
 
   readRetainedPublications(slot: number): readonly StoredPublication[] | undefined {
     const row = this.#first("SELECT publications FROM retained_block WHERE slot = ?", slot);
-    return row && decodeStoredPublications(row["publications"] as Uint8Array);
+    if (row === undefined) return undefined;
+    return readable(`Messages of retained block ${slot}`, () =>
+      decodeStoredPublications(row["publications"] as Uint8Array),
+    );
   }
 
   *readSegmentHeads(): Iterable<SegmentHead> {
@@ -114,7 +124,10 @@ export class SqliteShardStorage implements ShardStorage {
   readSegment(slot: number): SegmentRecord | undefined {
     const row = this.#first("SELECT slot, seq, head, publications FROM segment WHERE slot = ?", slot);
     if (row === undefined) return undefined;
-    return { ...toHead(row), publications: decodePublications(row["publications"] as Uint8Array) };
+    const publications = readable(`Messages of segment ${slot}`, () =>
+      decodePublications(row["publications"] as Uint8Array),
+    );
+    return { ...toHead(row), publications };
   }
 
   commit(writes: WriteSet): void {
@@ -126,8 +139,9 @@ export class SqliteShardStorage implements ShardStorage {
   }
 
   #write(writes: WriteSet): void {
+    const schemaVersion = this.#open();
     this.#database.transaction(() => {
-      if (this.#schemaVersion < migrations.length) migrate(this.#database);
+      if (schemaVersion < migrations.length) migrate(this.#database);
       if (writes.shard !== undefined) this.#writeShard(writes.shard);
       for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
       for (const [slot, block] of writes.retainedBlocks) this.#writeRetainedBlock(slot, block);
@@ -197,8 +211,23 @@ export class SqliteShardStorage implements ShardStorage {
     );
   }
 
-  #query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
-    return this.#schemaVersion === 0 ? [] : this.#database.query(sql, ...parameters);
+  *#query(sql: string, ...parameters: SqlValue[]): Iterable<Record<string, SqlValue>> {
+    if (this.#open() === 0) return;
+    try {
+      yield* this.#database.query(sql, ...parameters);
+    } catch (error) {
+      throw isDamage(error) ? new UnreadableError(`${sql}: ${error.message}`) : error;
+    }
+  }
+
+  /** The version of the schema; an older one is brought up to date. */
+  #open(): number {
+    if (this.#schemaVersion !== undefined) return this.#schemaVersion;
+    const found = schemaVersionOf(this.#database);
+    assertReadable(this.#database, found);
+    if (found > 0) migrate(this.#database);
+    this.#schemaVersion = found > 0 ? migrations.length : 0;
+    return this.#schemaVersion;
   }
 
   #first(sql: string, ...parameters: SqlValue[]): Record<string, SqlValue> | undefined {
@@ -206,6 +235,15 @@ export class SqliteShardStorage implements ShardStorage {
   }
 }
 
+/** Another failure may be over with the next try. */
+function isDamage(error: unknown): error is Error {
+  const pattern = /SQLITE_CORRUPT|SQLITE_NOTADB|malformed|no such (?:table|column)/;
+  return error instanceof Error && pattern.test(error.message);
+}
+
 function toHead(row: Record<string, SqlValue>): SegmentHead {
-  return decodeSegmentHead(Number(row["slot"]), Number(row["seq"]), row["head"] as Uint8Array);
+  const slot = Number(row["slot"]);
+  return readable(`Head of segment ${slot}`, () =>
+    decodeSegmentHead(slot, Number(row["seq"]), row["head"] as Uint8Array),
+  );
 }

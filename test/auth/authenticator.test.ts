@@ -281,7 +281,7 @@ describe("Enhanced authentication", () => {
 
   test("by another method is refused, as is SCRAM where passwords are not asked for", async () => {
     const withoutPasswords = { AUTHENTICATION: "token", JWT_SECRET: secret };
-    expect(authenticationMethodsOf(authenticationOf({}))).toEqual(["SCRAM-SHA-256"]);
+    expect(authenticationMethodsOf(authenticationOf({ OPERATOR_TOKEN: secret }))).toEqual(["SCRAM-SHA-256"]);
     expect(authenticationMethodsOf(authenticationOf(withoutPasswords))).toEqual([]);
     for (const [method, variables] of [
       ["SCRAM-SHA-1", {}],

@@ -1,6 +1,7 @@
 /** One shard of a simulated namespace: a ShardCore with storage in memory, sockets, a timer and an alarm. */
 import { StorageRoom } from "../../src/core/storage-room.ts";
 import { deserialize, serialize } from "node:v8";
+import type { BackupAnswer } from "../../src/core/backup/record.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import type { RowCounts } from "../../src/core/cost/cost-meter.ts";
 import { CostMeter } from "../../src/core/cost/cost-meter.ts";
@@ -52,6 +53,8 @@ export class SimulatedShard {
   timerDueAtMs: number | undefined;
   readonly alarmWrites: AlarmWrite[] = [];
   readonly commits: WriteSet[] = [];
+  /** By call. */
+  readonly backupAnswers = new Map<number, BackupAnswer>();
   /** What passed through the sockets, as the host counts it. */
   readonly traffic = { bytesReceived: 0, bytesSent: 0 };
   readonly #config: CoreConfig;
@@ -263,6 +266,9 @@ export class SimulatedShard {
         return this.#world.onCall(effect.batch);
       case "answer":
         return this.#world.onAnswer(effect.callId, effect.answer);
+      case "backup":
+        this.backupAnswers.set(effect.callId, effect.answer);
+        return;
       case "setAlarm": {
         const { dueAtMs, unconfirmed } = effect;
         this.alarmWrites.push({ atMs: this.#world.nowMs, dueAtMs, unconfirmed });

@@ -198,8 +198,9 @@ export const sessionRecord = record<SessionRecord>(
     deliveryState,
     deliveryStateSeq: count,
     cost,
+    importedFrom: fc.uuid(),
   },
-  ["detachedAtMs", "willDueAtMs", "will", "cost"],
+  ["detachedAtMs", "willDueAtMs", "will", "cost", "importedFrom"],
 );
 
 const keptTarget = record<Omit<LogTarget, "subscriptionIdentifiers" | "sharedFilter">>({

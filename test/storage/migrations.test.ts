@@ -6,7 +6,12 @@ import { defaultLimits } from "../../src/core/limits.ts";
 import type { Publication } from "../../src/core/publication.ts";
 import { emptyWriteSet } from "../../src/core/storage-port.ts";
 import { Retained } from "../../src/core/topics/retained.ts";
-import { migrate, migrations, schemaVersionOf } from "../../src/storage/migrations.ts";
+import {
+  migrate,
+  migrations,
+  schemaVersionOf,
+  tablesOf as expectedTablesOf,
+} from "../../src/storage/migrations.ts";
 import { encodePublication } from "../../src/storage/record-codec.ts";
 import { SqliteShardStorage } from "../../src/storage/sqlite-shard-storage.ts";
 import { NodeSql } from "./node-sql.ts";
@@ -111,9 +116,18 @@ describe("migrations", () => {
     const sql = new NodeSql(database);
     const message = `The database has schema version ${migrations.length + 1}; this release reads up to`;
     expect(() => migrate(sql)).toThrow(message);
-    expect(() => new SqliteShardStorage(sql)).toThrow(message);
+    expect(() => new SqliteShardStorage(sql).readShard()).toThrow(message);
+    expect(() => new SqliteShardStorage(sql).commit(emptyWriteSet())).toThrow(message);
     expect(sql.rowsWritten).toBe(0);
     expect(contentsOf(database)).toEqual(before);
+  });
+
+  test("leave the tables that their version is known by", () => {
+    for (let version = 1; version <= migrations.length; version += 1) {
+      const database = new DatabaseSync(":memory:");
+      migrate(new NodeSql(database), version);
+      expect(expectedTablesOf(version).toSorted()).toEqual(tablesOf(database));
+    }
   });
 
   test("come with the first commit, not before", () => {

@@ -4,6 +4,7 @@ import { aroundEach } from "vitest";
 import { DurableObjectSql } from "../../src/storage/durable-object-sql.ts";
 import { SqliteShardStorage } from "../../src/storage/sqlite-shard-storage.ts";
 import { describeShardStorage } from "../storage/contract.ts";
+import { describeBill } from "../storage/bill.ts";
 import { TestObject } from "./test-object.ts";
 
 let storage: DurableObjectStorage;
@@ -20,6 +21,11 @@ describeShardStorage("the database of a Durable Object", () => {
   dropTables(storage.sql);
   const open = () => new SqliteShardStorage(new DurableObjectSql(storage));
   return { storage: open(), reopen: open };
+});
+
+describeBill("the database of a Durable Object", () => {
+  dropTables(storage.sql);
+  return new DurableObjectSql(storage);
 });
 
 function dropTables(sql: SqlStorage): void {

@@ -19,11 +19,6 @@ const tooSmall: Refusal = {
   reasonString: "No CONNACK fits into the client's Maximum Packet Size",
 };
 
-const foreignLayout: Refusal = {
-  reasonCode: ReasonCode.ServerUnavailable,
-  reasonString: "The broker is set up for another number of shards than its data",
-};
-
 /** What an authentication adds to CONNACK. */
 type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
@@ -93,7 +88,7 @@ export function connectRefusalOf(
   nowMs: number,
 ): Refusal | undefined {
   const { limits, isUtf8 } = context.config;
-  if (context.foreignLayout !== undefined) return foreignLayout;
+  if (context.unavailability !== undefined) return context.unavailability;
   const clientId = clientIdOf(connection, packet);
   return (
     clientIdRefusalOf(connection, clientId, limits) ??

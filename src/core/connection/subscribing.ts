@@ -187,8 +187,9 @@ function roomRefusalOf(
   return isNew && session.rowHoldsSubscriptions && isStorageFull ? storageFull : undefined;
 }
 
-function refusalOf(
-  { config: { limits, placement } }: ShardContext,
+/** Why the session may not have the subscription; undefined when it may. */
+export function refusalOf(
+  { config: { limits, placement } }: Pick<ShardContext, "config">,
   session: Session,
   { topicFilter }: SubscriptionRecord,
 ): Refusal | undefined {

@@ -172,10 +172,10 @@ export class MessageLog {
     }
   }
 
-  /** Takes in a newer delivery state of the session: what it says is done needs no keeping. */
-  reconcile(session: LogSession, restoreState: () => void): void {
+  /** Takes in a newer delivery state: what it says is done needs no keeping. Nothing lies before segment `fromSeq`. */
+  reconcile(session: LogSession, restoreState: () => void, fromSeq = 0): void {
     const pending: { segment: Segment; target: LogTarget; sizeBytes: number }[] = [];
-    for (const segment of this.#segments.from(0)) {
+    for (const segment of this.#segments.from(fromSeq)) {
       for (const found of messagesOf(this.#segments.head(segment), session)) {
         if (session.isPending(found.target.ordinal)) pending.push({ segment, ...found });
       }

@@ -80,6 +80,11 @@ export class Outbound {
     return !this.#logged && this.waitingCount > 0;
   }
 
+  /** No segment before this one holds anything for the session; undefined when none does. */
+  get oldestSeq(): number | undefined {
+    return this.#oldestSeq;
+  }
+
   isPending(ordinal: number): boolean {
     if (ordinal > this.#sentThrough || this.#resend.has(ordinal)) return true;
     const inflight = this.#inflight.get(packetIdentifierOf(ordinal));

@@ -36,6 +36,10 @@ export class Session implements LogSession {
   sessionExpiryIntervalSec = 0;
   /** Ended, and only remembered by those that have not noticed. */
   isOver = false;
+  /** It is being imported: no client can go on with it, and nothing of it is kept yet. */
+  isUnfinished = false;
+  /** The backup that it came from, so that it does not come from there again. */
+  importedFrom: string | undefined;
   /** Storage has a row for the session. */
   hasRow = false;
   /** The boot under which a connection was attached; 0 when it was detached by more than a reset. */
@@ -74,7 +78,7 @@ export class Session implements LogSession {
 
   /** Has state that must survive the loss of all sockets, or more than a socket's attachment takes. */
   get needsRow(): boolean {
-    return this.rowHoldsSubscriptions || this.will !== undefined;
+    return !this.isUnfinished && (this.rowHoldsSubscriptions || this.will !== undefined);
   }
 
   get rowHoldsSubscriptions(): boolean {
@@ -176,6 +180,7 @@ export class Session implements LogSession {
       subscriptions: [...this.subscriptions.values()],
       deliveryState: this.deliveryState(),
       deliveryStateSeq,
+      ...(this.importedFrom !== undefined && { importedFrom: this.importedFrom }),
     };
   }
 
@@ -187,6 +192,7 @@ export class Session implements LogSession {
     this.detachedAtMs = record.detachedAtMs;
     this.willDueAtMs = record.willDueAtMs;
     this.will = record.will;
+    this.importedFrom = record.importedFrom;
     for (const subscription of record.subscriptions) this.subscribe(subscription);
     this.restoreState(record.deliveryState);
   }

@@ -63,6 +63,13 @@ export class Retained {
     this.#unwritten.set(topic, publication);
   }
 
+  /** All Topic Names that have a retained message. */
+  names(): string[] {
+    const topicNames: string[] = [];
+    this.#index().forEach(({ topicName }) => topicNames.push(topicName));
+    return topicNames;
+  }
+
   /** The Topic Names that have a retained message and match the Topic Filter; those that lie together come together. */
   matchingNames(topicFilter: string): string[] {
     const topics: RetainedTopic[] = [];
