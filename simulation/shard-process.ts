@@ -4,7 +4,7 @@ import { encodePacket, PacketDecoder, PublishEncoder } from "../src/codec/index.
 import { deserialize, serialize } from "node:v8";
 import type { CoreConfig } from "../src/core/config.ts";
 import { CostMeter } from "../src/core/cost/cost-meter.ts";
-import type { Effect } from "../src/core/effect.ts";
+import type { ConnectionAttachment, Effect } from "../src/core/effect.ts";
 import type { Input } from "../src/core/input.ts";
 import type { ClientPacket } from "../src/core/packet.ts";
 import type { Batch, BatchAnswer } from "../src/core/peers/message.ts";
@@ -285,8 +285,8 @@ export class ShardProcess {
     const { random, scheduler } = this.#parts;
     this.startedAtMs.push(scheduler.nowMs);
     const { alarmAtMs } = this.disk;
-    const [survivor] = this.#attachments.values();
-    const survivingBoot = decodeAttachment(survivor && deserialize(survivor))?.attachment.boot;
+    const [survivor] = this.#attachments.keys();
+    const survivingBoot = this.#attachmentOf(survivor ?? "")?.boot;
     const input: Input = {
       type: "start",
       seed: random.between(0, 2 ** 32 - 1),
@@ -297,10 +297,7 @@ export class ShardProcess {
   }
 
   #newCore(): ShardCore {
-    const read = (connectionId: string) => {
-      const bytes = this.#attachments.get(connectionId);
-      return bytes && decodeAttachment(deserialize(bytes))?.attachment;
-    };
+    const read = (connectionId: string) => this.#attachmentOf(connectionId);
     const { links } = this;
     this.#storage = new FlakyStorage(this.disk.storage);
     return new ShardCore(this.#parts.config, {
@@ -406,13 +403,18 @@ export class ShardProcess {
     this.#decoders.delete(connectionId);
   }
 
+  #attachmentOf(connectionId: string): ConnectionAttachment | undefined {
+    const bytes = this.#attachments.get(connectionId);
+    return bytes && decodeAttachment(deserialize(bytes))?.attachment;
+  }
+
   /** What of a packet has come is memory; what wakes knows only the version of the protocol. */
   #decoderOf(connectionId: string): PacketDecoder {
     let decoder = this.#decoders.get(connectionId);
     if (decoder === undefined) {
       const { maximumPacketSizeBytes } = this.#parts.config.limits;
-      const attached = decodeAttachment(this.#attachments.get(connectionId))?.attachment.client;
-      const version = attached && { protocolVersion: attached.protocolVersion };
+      const client = this.#attachmentOf(connectionId)?.client;
+      const version = client && { protocolVersion: client.protocolVersion };
       decoder = new PacketDecoder({ maximumPacketSizeBytes, ...version });
       this.#decoders.set(connectionId, decoder);
     }

@@ -9,6 +9,9 @@ import { simulate } from "../simulation/simulate.ts";
 const seedsPerTest = 20;
 const starts = Array.from({ length: 12 }, (_, index) => 1 + index * seedsPerTest);
 
+/** A planted bug that nearly every seed finds, by the one rule. */
+const swapped = "acknowledgements leave as they are known, not in order";
+
 describe("The simulation", () => {
   test.each(starts)("breaks no rule at the seeds from %i on", (start) => {
     for (let seed = start; seed < start + seedsPerTest; seed += 1) {
@@ -29,11 +32,11 @@ describe("The simulation", () => {
   /** From near the seed that catches it, for time; one later will do. */
   test.each([
     ["acknowledgements leave before the commit", 8],
-    ["a numbered message that comes again is taken for a new one", 5],
-    ["a batch that is older than the last, or leaves one out, is applied", 77],
-    ["an older answer removes a newer route", 1],
-    ["acknowledgements leave as they are known, not in order", 1],
-    ["memory is kept after a defect", 123],
+    ["a numbered message that comes again is taken for a new one", 1],
+    ["a batch that is older than the last, or leaves one out, is applied", 41],
+    ["an older answer removes a newer route", 50],
+    [swapped, 1],
+    ["memory is kept after a defect", 17],
     ["PUBREL and PUBCOMP leave before what they release is written", 30],
     ["a Will is published twice", 1],
   ])("finds that %s", (name, from) => {
@@ -68,32 +71,34 @@ describe("npm run simulate", () => {
   });
 
   test("ends with 1 at a violation, and prints its seed, its rule and a history that is shorter than the run", () => {
-    const { code, text } = simulated("--plant", "a Will is published twice", "--effort", "150");
+    const { code, text } = simulated("--plant", swapped, "--effort", "150");
     expect(code).toBe(1);
     const [first = "", ...rest] = text.split("\n");
-    const seed = Number(/^seed (\d+) breaks a rule: Will: m\d+ is published more than once/.exec(first)?.[1]);
+    const seed = Number(/^seed (\d+) breaks a rule: acknowledgements: \S+: pub/.exec(first)?.[1]);
     const stepCount = rest.filter((line) => line.startsWith("+")).length;
     expect(stepCount).toBeLessThan(drawPlan(seed).steps.length);
-    expect(rest.at(-1)).toMatch(/lines between left out/);
-    expect(text).toMatch(/\d+ c\d+-\d+ < publish m\d+ to will\//);
+    expect(text).toMatch(/^\d+ \S+ > publish m\d+ to /m);
+    expect(text).toMatch(/^\d+ acknowledgements: \S+: pub/m);
   });
 
   test("goes on with --all, one line for each violation", () => {
-    const { code, text } = simulated("--plant", "a Will is published twice", "--all", "--seeds", "5");
+    const { code, text } = simulated("--plant", swapped, "--all", "--seeds", "5");
     expect(code).toBe(1);
-    expect(text).toMatch(/^\d+: Will: /m);
+    expect(text).toMatch(/^\d+: acknowledgements: /m);
     expect(text).toMatch(/5 seeds from 1: [1-5] break a rule$/);
   });
 
   test("takes a planted bug back", () => {
-    simulated("--plant", "a Will is published twice", "--all", "--seeds", "1");
+    simulated("--plant", swapped, "--all", "--seeds", "1");
     expect(simulated("--seeds", "5").code).toBe(0);
   });
 
   test("tells of each planted bug at which seed it is caught", () => {
-    const { code, text } = simulated("--mutants", "--only", "Will is published");
+    const { code, text } = simulated("--mutants", "--only", "in order");
     expect(code).toBe(0);
-    expect(text).toMatch(/^a Will is published twice: caught at seed \d+ by "Will"\n1 of 1 caught/);
+    expect(text).toMatch(
+      /^acknowledgements leave .*: caught at seed \d+ by "acknowledgements"\n1 of 1 caught/,
+    );
   });
 
   test("ends with 1 when a planted bug is not caught", () => {
