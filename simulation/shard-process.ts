@@ -334,7 +334,7 @@ export class ShardProcess {
     this.#parts.onForgotten(forgotten);
     if (input.type === "alarm") this.disk.setAlarm(this.#parts.scheduler.nowMs + alarmRetryMs, true);
     for (const connectionId of lost) {
-      this.#handle({ type: "closed", connectionId });
+      this.#handle({ type: "closed", connectionId, isLost: true });
       this.#close(connectionId, "Internal error");
     }
   }

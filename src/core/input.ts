@@ -57,8 +57,8 @@ export type Input =
       /** The message ended inside a packet, whose other bytes are awaited. */
       readonly unfinished: boolean;
     }
-  /** The WebSocket is gone. */
-  | { readonly type: "closed"; readonly connectionId: string }
+  /** The WebSocket is gone. `isLost`: by a defect, so that what is known of the connection may be out of date. */
+  | { readonly type: "closed"; readonly connectionId: string; readonly isLost?: true }
   /** The client has not taken anything that was sent for too long, or too much is waiting for it. */
   | { readonly type: "stalled"; readonly connectionId: string }
   /** Another shard calls; `callId` names the call in the answer. `skip`: items at which handling it has failed. */

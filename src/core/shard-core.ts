@@ -165,7 +165,7 @@ export class ShardCore implements ShardContext {
       this.clock.armNow(nowMs, this.output);
     }
     if (!joins.includes(input.type)) this.#settling.settle(nowMs);
-    this.#watchServerTopics(nowMs);
+    this.clock.watchServerTopics(this.isWatched, this.config.limits.serverTopicsIntervalSec * 1000, nowMs);
     this.clock.arm(nowMs, this.output);
     this.output.endTurn();
     return this.output.take();
@@ -191,7 +191,7 @@ export class ShardCore implements ShardContext {
       case "revoke":
         return this.#revoke(input.username, nowMs);
       case "closed":
-        return this.#closed(input.connectionId, nowMs);
+        return this.#closed(input, nowMs);
       case "load":
         return this.load(nowMs);
       case "settle":
@@ -274,10 +274,11 @@ export class ShardCore implements ShardContext {
     this.#connections.dropClosed();
   }
 
-  #closed(connectionId: string, nowMs: number): void {
+  #closed({ connectionId, isLost }: Input & { type: "closed" }, nowMs: number): void {
     const connection = this.#connection(connectionId);
     if (connection === undefined || hangsUpLater(connection)) return;
     if (connection.client !== undefined) this.load(nowMs);
+    if (isLost === true) connection.session?.outbound.assumeAllSent();
     detach(this, connection, nowMs);
     this.output.outdatedAttachments.delete(connection);
     this.#connections.delete(connectionId);
@@ -390,13 +391,5 @@ export class ShardCore implements ShardContext {
     const { peers, retained } = this.#parts;
     const own = { version, startedAtMs: this.#startedAtMs, counters, sessions, log };
     return figuresOf({ ...own, retained, peers, traffic, cost }, nowMs);
-  }
-
-  /** `$SYS` costs nothing while nobody is subscribed to it. */
-  #watchServerTopics(nowMs: number): void {
-    const intervalMs = this.config.limits.serverTopicsIntervalSec * 1000;
-    if (!this.isWatched) this.clock.serverTopicsDueAtMs = undefined;
-    // Multiples of the interval, so that a sleep does not move them.
-    else this.clock.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
   }
 }

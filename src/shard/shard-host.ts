@@ -78,11 +78,7 @@ export class ShardHost {
 
   /** A socket that slept has something to say. */
   wake(socket: ClientSocket): ClientSocket {
-    const known = this.#sockets.get(socket.connectionId);
-    if (known !== undefined) return known;
-    this.#sockets.add(socket);
-    this.#cost.noteWoken(socket.connectionId, socket.restoredCost);
-    return socket;
+    return this.#sockets.wake(socket);
   }
 
   receive(socket: ClientSocket, data: ArrayBuffer | string): void {
@@ -208,18 +204,8 @@ export class ShardHost {
     };
   }
 
-  /** The connections of all sockets that may have one: of those that are known, then of others, woken when come to. */
-  *#attachments(): Iterable<readonly [string, ConnectionAttachment]> {
-    // Also those whose close is being handled, which are not among the platform's any more.
-    const known = new Set(this.#sockets.values());
-    for (const { connectionId, attachment } of known) {
-      if (attachment !== undefined) yield [connectionId, attachment];
-    }
-    for (const found of this.#platform.sockets()) {
-      const socket = this.wake(found);
-      if (known.has(socket) || socket.attachment === undefined) continue;
-      yield [socket.connectionId, socket.attachment];
-    }
+  #attachments(): Iterable<readonly [string, ConnectionAttachment]> {
+    return this.#sockets.attachments(this.#platform.sockets());
   }
 
   #handle(input: Input): void {
@@ -368,7 +354,7 @@ export class ShardHost {
     this.#replay(this.#startInput());
     if (isAnswerable) this.#replay(input);
     for (const connectionId of lost) {
-      this.#replay({ type: "closed", connectionId });
+      this.#replay({ type: "closed", connectionId, isLost: true });
       this.#dismiss(connectionId);
     }
     this.#isRecovering = false;

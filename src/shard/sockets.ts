@@ -1,6 +1,6 @@
 import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { CostMeter } from "../core/cost/cost-meter.ts";
-import type { CloseCode, Effect } from "../core/effect.ts";
+import type { CloseCode, ConnectionAttachment, Effect } from "../core/effect.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { UnsentSockets } from "./unsent-sockets.ts";
 
@@ -30,6 +30,31 @@ export class Sockets {
 
   add(socket: ClientSocket): void {
     this.#byId.set(socket.connectionId, socket);
+  }
+
+  /** The socket as it is known, from now on at the latest. */
+  wake(socket: ClientSocket): ClientSocket {
+    const known = this.get(socket.connectionId);
+    if (known !== undefined) return known;
+    this.add(socket);
+    this.#cost.noteWoken(socket.connectionId, socket.restoredCost);
+    return socket;
+  }
+
+  /** The connections of all sockets that may have one: of those that are known, then of others, woken when come to. */
+  *attachments(
+    others: Iterable<ClientSocket>,
+  ): Iterable<readonly [connectionId: string, attachment: ConnectionAttachment]> {
+    // Also those whose close is being handled, which are not among the platform's any more.
+    const known = new Set(this.values());
+    for (const { connectionId, attachment } of known) {
+      if (attachment !== undefined) yield [connectionId, attachment];
+    }
+    for (const found of others) {
+      const socket = this.wake(found);
+      if (known.has(socket) || socket.attachment === undefined) continue;
+      yield [socket.connectionId, socket.attachment];
+    }
   }
 
   forget(socket: ClientSocket): void {

@@ -93,6 +93,8 @@ export class Lane {
   readonly #settlers = new Map<number, { readonly settle: Settle; readonly sinceMs: number }>();
   /** Items that are to be kept go through the outbox until it is empty, for the order's sake. */
   #isSpilled = false;
+  /** What waits goes behind an outbox that is not written yet; the flush brings it on its way. */
+  #isHeld = false;
   #stream = 0;
   #sequence = 0;
   #failures = 0;
@@ -202,7 +204,8 @@ export class Lane {
     const underWay = this.#underWay;
     let dueAtMs = this.#patienceEndsAtMs();
     if (underWay?.sentAtMs !== undefined) dueAtMs = Math.min(dueAtMs, underWay.sentAtMs + callMs);
-    else if (underWay !== undefined || this.#waiting.length > 0) dueAtMs = Math.min(dueAtMs, this.#retryAtMs);
+    else if (underWay !== undefined || (this.#waiting.length > 0 && !this.#isHeld))
+      dueAtMs = Math.min(dueAtMs, this.#retryAtMs);
     return dueAtMs;
   }
 
@@ -268,7 +271,8 @@ export class Lane {
       leftBytes -= sizeBytes;
     }
     this.#loadWaiting(entries, leftBytes);
-    if (entries.length === 0) return;
+    this.#isHeld = entries.length === 0;
+    if (this.#isHeld) return;
     if (this.#stream === 0) this.#begin(nowMs);
     this.#sequence += 1;
     const { name: lane, to } = this.#parts;

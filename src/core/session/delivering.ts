@@ -106,6 +106,8 @@ export class Delivering {
   pump(session: Session, nowMs: number): void {
     const { connection, outbound } = session;
     if (connection?.client === undefined) return;
+    // One of its messages must not be seen before the commit, nor may a later one overtake it.
+    if (!outbound.logged && this.#awaitCommit.has(session)) return;
     const { inflightMessagesMax } = this.#config.limits;
     const sendQuota = Math.min(connection.client.receiveMaximum, inflightMessagesMax);
     while (outbound.inflightCount < sendQuota && !this.isFull(connection)) {

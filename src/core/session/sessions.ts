@@ -208,12 +208,17 @@ export class Sessions implements Subscribers {
     );
   }
 
-  deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean {
+  deliver(
+    publication: Publication,
+    publisherClientId: string,
+    isRemembered: boolean,
+    nowMs: number,
+  ): boolean {
     const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
     for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
     for (const group of groups) {
       const recipient = group.choose();
-      if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs);
+      if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isRemembered);
     }
     return recipients.length + groups.length > 0;
   }

@@ -30,8 +30,11 @@ export interface SharedMessage {
 export interface Subscribers {
   /** Whether the publisher is to be told that the message cannot be queued for everybody who should get it. */
   refuses(publication: Publication, publisherClientId: string): boolean;
-  /** To every session with a matching subscription, and to one member of each Shared Subscription. */
-  deliver(publication: Publication, publisherClientId: string, nowMs: number): boolean;
+  /**
+   * To every session with a matching subscription, and to one member of each Shared Subscription. `isRemembered`: this
+   * turn writes that the message came, so that it does not go to another member when it comes again.
+   */
+  deliver(publication: Publication, publisherClientId: string, isRemembered: boolean, nowMs: number): boolean;
   /** The same without Shared Subscriptions. */
   deliverUnshared(
     publication: Publication,
@@ -113,7 +116,7 @@ export class TopicOwner {
       return;
     }
     if (message.retain) retained.store(publication, nowMs);
-    const isMatched = subscribers.deliver(publication, publisherClientId, nowMs);
+    const isMatched = subscribers.deliver(publication, publisherClientId, sent.isDurable, nowMs);
     settle?.(isMatched ? success : nobody);
   }
 
@@ -121,7 +124,7 @@ export class TopicOwner {
   publishServerTopic(publication: Publication, nowMs: number): void {
     const { placement, routes, self, subscribers } = this.#parts;
     if (placement.layout.shards === 1) {
-      subscribers.deliver(publication, "", nowMs);
+      subscribers.deliver(publication, "", false, nowMs);
       return;
     }
     subscribers.deliverUnshared(publication, "", nowMs);
