@@ -246,6 +246,8 @@ describe("messages to a session that outlives its connection", () => {
       await subscribe(away, "news", 1);
       await disconnect(away);
     }
+    // So many writes have used up the rate of flushes.
+    object.skip(10);
     const rows = await object.rowsDuring(() => publishQos1(publisher));
     expect(rows).toBe(1);
   });
