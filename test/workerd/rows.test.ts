@@ -247,6 +247,8 @@ describe("messages to a session that outlives its connection", () => {
       await disconnect(away);
       object.skip(1);
     }
+    // Also arms the alarm anew.
+    await publishQos1(publisher);
     expect(await object.rowsDuring(() => publishQos1(publisher))).toBe(1);
   });
 
