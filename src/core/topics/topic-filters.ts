@@ -44,7 +44,7 @@ export class TopicFilters<Value> {
     if (lastLevel > 0 || !isHidden) visitPlain(`${topicName.slice(0, lastLevel)}+`);
     if (!isHidden) visitPlain("#");
     // `#` also matches the parent level: `sport/#` matches `sport` (section 4.7.1.2).
-    for (let end = topicName.indexOf("/"); end + 1 < this.#multiLevelLengthMax; ) {
+    for (let end = topicName.indexOf("/"); end + 1 < this.#multiLevelLengthMax;) {
       visitPlain(end < 0 ? `${topicName}/#` : `${topicName.slice(0, end)}/#`);
       if (end < 0) break;
       end = topicName.indexOf("/", end + 1);
