@@ -5,6 +5,8 @@ import { connect, createServer, type AddressInfo } from "node:net";
 const STOP_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 20;
 
+export const CONTROL_FD = 3;
+
 /** Children that still run, so that they never outlive this process, however it ends. */
 const liveChildren = new Set<ChildProcess>();
 
@@ -12,8 +14,10 @@ process.on("exit", () => {
   for (const child of liveChildren) child.kill("SIGKILL");
 });
 
+/** The child may tell things apart from its output by writing to file descriptor {@link CONTROL_FD}. */
 export function spawnChild(command: string, args: readonly string[], cwd?: string): ChildProcess {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...(cwd ? { cwd } : {}) });
+  const stdio = ["ignore", "pipe", "pipe", "pipe"] as const;
+  const child = spawn(command, args, { stdio: [...stdio], ...(cwd ? { cwd } : {}) });
   liveChildren.add(child);
   child.once("exit", () => liveChildren.delete(child));
   return child;

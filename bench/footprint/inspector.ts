@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
-import { waitForPort } from "../brokers/child.ts";
 
 const megabyte = 1_000_000;
 
@@ -23,10 +22,11 @@ export class Inspector {
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on("message", (data: Buffer) => this.#onAnswer(data));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#fail(new Error("The inspected process has gone")));
   }
 
   static async connect(port: number, service: string): Promise<Inspector> {
-    await waitForPort(port, 10_000);
     const socket = new WebSocket(`ws://127.0.0.1:${port}/${service}`);
     await once(socket, "open");
     return new Inspector(socket);
@@ -53,6 +53,11 @@ export class Inspector {
     const id = this.#lastId;
     this.#socket.send(JSON.stringify({ id, method }));
     return new Promise((resolve, reject) => this.#waiters.set(id, { resolve, reject }));
+  }
+
+  #fail(error: Error): void {
+    for (const { reject } of this.#waiters.values()) reject(error);
+    this.#waiters.clear();
   }
 
   #onAnswer(data: Buffer): void {

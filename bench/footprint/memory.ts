@@ -9,9 +9,8 @@ export interface Memory {
   /** Live heap of an isolate whose shard has loaded no session, and of one that has loaded all of them. */
   readonly emptyMb: number;
   readonly loadedMb: number;
-  /** The same as the operating system sees the process, with its sockets and its garbage. */
-  readonly emptyResidentMb: number;
-  readonly loadedResidentMb: number;
+  /** The whole process, as the operating system sees it, with its sockets and its garbage. */
+  readonly residentMb: number;
 }
 
 /** Weighs the shard after an eviction and a first PUBLISH, by which it has read all it knows. */
@@ -20,15 +19,14 @@ export async function measureMemory(kind: Kind, sessionCount: number): Promise<M
   const publisher = await LeanClient.connect(host.url, "publisher");
   await publish(publisher);
   const emptyMb = await host.liveHeapMb();
-  const emptyResidentMb = host.residentMb();
   const clients = await populate(host.url, kind, sessionCount);
   await host.evict();
   await publish(publisher);
   const loadedMb = await host.liveHeapMb();
-  const loadedResidentMb = host.residentMb();
+  const residentMb = host.residentMb();
   endAll([...clients, publisher]);
   await host.stop();
-  return { kind, sessionCount, emptyMb, loadedMb, emptyResidentMb, loadedResidentMb };
+  return { kind, sessionCount, emptyMb, loadedMb, residentMb };
 }
 
 /** Resolves with PUBACK: whoever is subscribed to it has been found. */

@@ -6,7 +6,7 @@ import { endAll, populate } from "./population.ts";
 import { median } from "./statistics.ts";
 import { type Host, startHost } from "./workerd.ts";
 
-/** What a message to one subscriber takes while so many other sessions are connected. */
+/** What a message to one subscriber takes beside so many other sessions, half of them connected. */
 export interface MessageTime {
   readonly sessionCount: number;
   /** Median of the rounds, in µs, by load. */
@@ -41,7 +41,9 @@ export async function measureMessages(
   const crowds: Crowd[] = [];
   for (const sessionCount of sessionCounts) {
     const host = await startHost({ isInspected: false });
-    const clients = await populate(host.url, "connected", sessionCount);
+    const half = sessionCount / 2;
+    const clients = await populate(host.url, "connected", half);
+    await populate(host.url, "offline", half, half);
     crowds.push({ sessionCount, host, clients, samples: new Map() });
   }
   for (let round = 0; round < roundCount; round += 1) {

@@ -17,18 +17,23 @@ export function commandTopicOf(index: number): string {
   return `device/${index}/command`;
 }
 
-/** Makes that many sessions; returns the clients that are still connected. */
-export async function populate(url: string, kind: Kind, count: number): Promise<LeanClient[]> {
+/** Makes that many sessions, numbered from `firstIndex`; returns the clients that are still connected. */
+export async function populate(
+  url: string,
+  kind: Kind,
+  count: number,
+  firstIndex = 0,
+): Promise<LeanClient[]> {
   const clients: LeanClient[] = [];
-  let nextIndex = 0;
+  let nextIndex = firstIndex;
   const connectInTurn = async (): Promise<void> => {
-    while (nextIndex < count) {
+    while (nextIndex < firstIndex + count) {
       const index = nextIndex;
       nextIndex += 1;
       const client = await LeanClient.connect(url, `client-${index}`, kind === "connected");
       await client.subscribe(topicFiltersOf(index), 1);
       if (kind === "offline") await client.end();
-      else clients[index] = client;
+      else clients.push(client);
     }
   };
   await Promise.all(Array.from({ length: connectingMax }, connectInTurn));

@@ -15,17 +15,18 @@ export function formatMachine(): string {
 }
 
 export function formatMemory(memories: readonly Memory[]): string {
-  const header = ["sessions", "number", "heap MB", "bytes a session", "process MB, before", "after"];
-  const body = memories.map(
-    ({ kind, sessionCount, emptyMb, loadedMb, emptyResidentMb, loadedResidentMb }) => [
+  const header = ["sessions", "number", "heap MB", "bytes a session", "MB at 20,000", "process MB"];
+  const body = memories.map(({ kind, sessionCount, emptyMb, loadedMb, residentMb }) => {
+    const sessionMb = (loadedMb - emptyMb) / sessionCount;
+    return [
       kind,
       whole(sessionCount),
       short(loadedMb),
-      whole((1_000_000 * (loadedMb - emptyMb)) / sessionCount),
-      whole(emptyResidentMb),
-      whole(loadedResidentMb),
-    ],
-  );
+      whole(sessionMb * 1_000_000),
+      short(emptyMb + sessionMb * 20_000),
+      whole(residentMb),
+    ];
+  });
   const title = `Live heap with all sessions loaded, ${subscriptionsPerSession} subscriptions each:`;
   return `${title}\n\n${table(header, body)}`;
 }
@@ -55,7 +56,7 @@ export function formatMessages(times: readonly MessageTime[]): string {
     );
   const of = (time: MessageTime | undefined, load: Load): number => time?.byLoad.get(load) ?? NaN;
   return [
-    "Time of a message by connected sessions, µs:",
+    "Time of a message by other sessions, half of them connected, µs:",
     "",
     rows((time, load) => short(of(time, load))),
     "",

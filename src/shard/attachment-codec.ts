@@ -88,28 +88,36 @@ export interface DecodedAttachment {
 }
 
 /** Undefined for what {@link encodeAttachment} did not make. */
-export function decodeAttachment(tuple: unknown): DecodedAttachment | undefined {
-  if (!Array.isArray(tuple) || tuple[0] !== format) return undefined;
-  const [, connectionId, boot, openedAtMs, randomClientId, clientIdHint, client, ...others] =
-    tuple as AttachmentTuple;
-  const [cost, identity, address] = others;
+export function decodeAttachment(value: unknown): DecodedAttachment | undefined {
+  if (!Array.isArray(value) || value[0] !== format) return undefined;
+  const tuple = value as AttachmentTuple;
+  const cost = tuple[7];
   return {
-    connectionId,
-    attachment: {
-      boot,
-      openedAtMs,
-      randomClientId,
-      ...(isSet(clientIdHint) && { clientIdHint }),
-      ...(isSet(address) && { address }),
-      ...(isSet(identity) && { identity: fromIdentityTuple(identity) }),
-      ...(isSet(client) && { client: fromClientTuple(client) }),
-    },
+    connectionId: tuple[1],
+    attachment: fromAttachmentTuple(tuple),
     ...(isSet(cost) && { cost: fromCostShareTuple(cost) }),
   };
 }
 
-function fromCostShareTuple([run, sinceSec, ...counts]: CostShareTuple): CostShare {
-  return { run, sinceSec, counts: fromCostCountsTuple(counts) };
+/** By positions: an array pattern would make an iterator, and there may be thousands to read. */
+function fromAttachmentTuple(tuple: AttachmentTuple): ConnectionAttachment {
+  const clientIdHint = tuple[5];
+  const client = tuple[6];
+  const identity = tuple[8];
+  const address = tuple[9];
+  return {
+    boot: tuple[2],
+    openedAtMs: tuple[3],
+    randomClientId: tuple[4],
+    ...(isSet(clientIdHint) && { clientIdHint }),
+    ...(isSet(address) && { address }),
+    ...(isSet(identity) && { identity: fromIdentityTuple(identity) }),
+    ...(isSet(client) && { client: fromClientTuple(client) }),
+  };
+}
+
+function fromCostShareTuple(tuple: CostShareTuple): CostShare {
+  return { run: tuple[0], sinceSec: tuple[1], counts: fromCostCountsTuple(tuple.slice(2)) };
 }
 
 function toClientTuple(client: AttachedClient): ClientTuple {
@@ -132,7 +140,6 @@ function toClientTuple(client: AttachedClient): ClientTuple {
   ];
 }
 
-/** By positions: an array pattern would make an iterator, and there may be thousands to read. */
 function fromClientTuple(tuple: ClientTuple): AttachedClient {
   const maximumPacketSizeBytes = tuple[6];
   const subscriptions = tuple[11];

@@ -208,42 +208,36 @@ function toSessionTail({ cost, importedFrom }: SessionRecord): unknown[] {
   return importedFrom === undefined ? toCostTail(cost) : [tuple, importedFrom];
 }
 
+/** By positions: an array pattern would make an iterator, and there may be thousands to read. */
 export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecord {
-  const [
-    number,
-    incarnation,
-    attachedBoot,
-    expirySec,
-    detachedAtMs,
-    willDueAtMs,
-    will,
-    subscriptions,
-    state,
-    seq,
-    cost,
-    importedFrom,
-  ] = decodeRecord<SessionTuple>(bytes);
+  const tuple = decodeRecord<SessionTuple>(bytes);
+  const detachedAtMs = tuple[4];
+  const willDueAtMs = tuple[5];
+  const will = tuple[6];
+  const cost = tuple[10];
+  const importedFrom = tuple[11];
   return {
     clientId,
-    sessionNumber: number,
-    incarnation,
-    attachedBoot,
-    sessionExpiryIntervalSec: expirySec,
+    sessionNumber: tuple[0],
+    incarnation: tuple[1],
+    attachedBoot: tuple[2],
+    sessionExpiryIntervalSec: tuple[3],
     ...(isSet(detachedAtMs) && { detachedAtMs }),
     ...(isSet(willDueAtMs) && { willDueAtMs }),
     ...(isSet(will) && { will: fromWillTuple(will) }),
-    subscriptions: subscriptions.map(fromSubscriptionTuple),
-    deliveryState: fromDeliveryStateTuple(state),
-    deliveryStateSeq: seq,
+    subscriptions: tuple[7].map(fromSubscriptionTuple),
+    deliveryState: fromDeliveryStateTuple(tuple[8]),
+    deliveryStateSeq: tuple[9],
     ...(isSet(cost) && { cost: fromCostTuple(cost) }),
     ...(isSet(importedFrom) && { importedFrom }),
   };
 }
 
 function decodeRecord<Tuple extends unknown[]>(bytes: Uint8Array): Tuple {
-  const [found, ...rest] = decoder.decode(bytes) as [number, ...Tuple];
+  const record = decoder.decode(bytes) as [number, ...Tuple];
+  const found = record.shift();
   if (found !== format) throw new Error(`Stored record has format ${found}; this version reads ${format}`);
-  return rest as unknown as Tuple;
+  return record as unknown as Tuple;
 }
 
 export function toCostCountsTuple(counts: CostCounts): CostCountsTuple {
@@ -316,7 +310,11 @@ export function toDeliveryStateTuple(state: DeliveryState): DeliveryStateTuple {
     : [nextOrdinal, sentThrough, entries, receivedQos2, dupThrough];
 }
 
+/** Of all sessions to which nothing was ever queued. */
+const untouched: DeliveryState = { nextOrdinal: 1, sentThrough: 0, inflight: [], receivedQos2: [] };
+
 export function fromDeliveryStateTuple(tuple: DeliveryStateTuple): DeliveryState {
+  if (tuple[0] === 1 && tuple[3].length === 0) return untouched;
   const [nextOrdinal, sentThrough, entries, receivedQos2, dupThrough] = tuple;
   const inflight = entries.map(([ordinal, flags]): InflightRecord => ({
     ordinal,

@@ -57,6 +57,17 @@ describe("rows written", () => {
     expect(rowsOf(shard, () => client.connect({ cleanStart: false }))).toBe(1);
   });
 
+  test("are one for a message to 1000 sessions that are away", () => {
+    const shard = alone();
+    const publisher = SimulatedClient.connected(shard);
+    for (let index = 0; index < 1000; index += 1) {
+      const away = SimulatedClient.connected(shard, persistent);
+      away.subscribe("a", 1);
+      away.disconnect();
+    }
+    expect(rowsOf(shard, () => publisher.publish("a", "1", { qos: 1 }))).toBe(1);
+  });
+
   test("are at most 2 for a lone QoS 1 message to a persistent session, and at most 4 with QoS 2", () => {
     const shard = alone();
     const client = SimulatedClient.connected(shard, persistent);

@@ -241,15 +241,15 @@ describe("messages to a session that outlives its connection", () => {
   test("cost one row a flush, however many sessions are away and want them", async () => {
     const object = await usedObject();
     const publisher = await object.connect("publisher");
-    for (let index = 0; index < 1000; index += 1) {
+    for (let index = 0; index < 50; index += 1) {
       const away = await object.connect(`away-${index}`, persistent);
       await subscribe(away, "news", 1);
       await disconnect(away);
+      object.skip(1);
     }
-    // So many writes have used up the rate of flushes.
-    object.skip(10);
-    const rows = await object.rowsDuring(() => publishQos1(publisher));
-    expect(rows).toBe(1);
+    // Also arms the alarm anew.
+    await publishQos1(publisher);
+    expect(await object.rowsDuring(() => publishQos1(publisher))).toBe(1);
   });
 
   test.each([

@@ -61,9 +61,6 @@ export class Connection {
   parkedAckCount = 0;
   /** The PUBACKs among them. */
   parkedPubackCount = 0;
-  /** PUBACKs and PUBRECs, and SUBACKs and UNSUBACKs, some of which wait for other shards. */
-  readonly publishAcks = new AckQueue();
-  readonly subscribeAcks = new AckQueue();
   /** CONNACK, SUBACK or UNSUBACK waits for a commit, and everything else for it. */
   holdsOutput = false;
   /** It is CONNACK that waits: nothing may come before it. */
@@ -73,6 +70,8 @@ export class Connection {
   turnBytes = 0;
   #identity: Identity | undefined;
   #identityBytes = 0;
+  #publishAcks: AckQueue | undefined;
+  #subscribeAcks: AckQueue | undefined;
   readonly #boot: number;
   #savedLastSeenAtMs: number;
   /** The last-seen time that the attachment had when the object woke. */
@@ -114,6 +113,16 @@ export class Connection {
     return this.isClosed || this.client === undefined ? undefined : this.#identity?.expiresAtMs;
   }
 
+  /** PUBACKs and PUBRECs, some of which wait for other shards. */
+  get publishAcks(): AckQueue {
+    return (this.#publishAcks ??= new AckQueue());
+  }
+
+  /** SUBACKs and UNSUBACKs, likewise. */
+  get subscribeAcks(): AckQueue {
+    return (this.#subscribeAcks ??= new AckQueue());
+  }
+
   /** 1.5 × Keep Alive after the last packet ([MQTT-3.1.2-22]); undefined when Keep Alive is off. */
   get keepAliveDueAtMs(): number | undefined {
     if (this.isClosed || this.client === undefined || this.client.keepAliveSec === 0) return undefined;
@@ -145,9 +154,8 @@ export class Connection {
 
   /** It could not go on from its attachment: something of it is in memory only. */
   get isUnsettled(): boolean {
-    const { publishAcks, subscribeAcks } = this;
-    const isPending = this.parkedAckCount > 0 || this.authentication !== undefined;
-    return isPending || !publishAcks.isEmpty || !subscribeAcks.isEmpty;
+    const isEmpty = (this.#publishAcks?.isEmpty ?? true) && (this.#subscribeAcks?.isEmpty ?? true);
+    return this.parkedAckCount > 0 || this.authentication !== undefined || !isEmpty;
   }
 
   get isLastSeenStale(): boolean {
