@@ -61,6 +61,7 @@ export class IdentityService {
     const { port } = this.#server.address() as AddressInfo;
     return {
       ANONYMOUS: "false",
+      SYS_TOPICS: "operators",
       JWT_SECRET: this.secret,
       JWT_JWKS_URL: `http://127.0.0.1:${port}/keys`,
       JWT_ISSUER: IdentityService.issuer,

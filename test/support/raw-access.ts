@@ -5,6 +5,7 @@ import { unique } from "./unique.ts";
 
 export interface AccessOptions extends RawClientOptions {
   readonly clientId?: string;
+  readonly keepAliveSec?: number;
   readonly username?: string;
   readonly password?: string | Buffer;
   readonly will?: NonNullable<IConnectPacket["will"]>;
@@ -51,7 +52,7 @@ async function connect(
 
 export function connectPacket(
   { protocolVersion }: Pick<RawClient, "protocolVersion">,
-  { clientId, username, password, will, properties }: AccessOptions,
+  { clientId, keepAliveSec, username, password, will, properties }: AccessOptions,
 ): IConnectPacket {
   return {
     cmd: "connect",
@@ -59,7 +60,7 @@ export function connectPacket(
     protocolVersion,
     clientId: clientId ?? unique("client"),
     clean: true,
-    keepalive: 60,
+    keepalive: keepAliveSec ?? 60,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Buffer.from(password) }),
     ...(will && { will }),

@@ -27,7 +27,6 @@ describe.each([1, 4])("With %i shards", (shards) => {
     service = await IdentityService.start();
     const environment = {
       ...service.settings,
-      SYS_TOPICS: "operators",
       PERMISSIONS: JSON.stringify(permissions),
     };
     broker = await startBroker({ dataDir: ":memory:", shards, environment });
