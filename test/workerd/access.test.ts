@@ -302,6 +302,23 @@ describe("What it costs to know a client", () => {
     expect(await namespace.shard(0).rowsDuring(connect)).toBe(0);
   });
 
+  test("of a crowd that shows the same at once: as much as for one, and all get in", async () => {
+    const namespace = await new GuardedNamespace().withUser("fleet");
+    const strangers = () => Promise.all(Array.from({ length: 40 }, () => namespace.attempt()));
+    expect(await namespace.callsDuring(strangers)).toEqual(["policy"]);
+    const connect = async (_: unknown, index: number) => {
+      const { answer } = await namespace.attempt({
+        clientId: `device-${index}`,
+        ...login("fleet", "pencil"),
+      });
+      return "reasonCode" in answer ? answer.reasonCode : undefined;
+    };
+    const calls = await namespace.callsDuring(async () => {
+      expect(new Set(await Promise.all(Array.from({ length: 40 }, connect)))).toEqual(new Set([0]));
+    });
+    expect(calls).toEqual(["verifyPassword"]);
+  });
+
   test("the shard asks for no policy once there is one in its own row", async () => {
     const namespace = await new GuardedNamespace().withUser("ann");
     await namespace
