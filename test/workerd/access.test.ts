@@ -8,7 +8,7 @@ import { ReasonCode } from "../../src/core/reason-code.ts";
 import type { Env } from "../../src/env.ts";
 import { RegistryClient } from "../../src/registry-client.ts";
 import type { UserChange } from "../../src/registry/schemas.ts";
-import { ScramClient } from "../auth/scram-client.ts";
+import { ScramClient } from "./scram-client.ts";
 import type { Client } from "./client.ts";
 import { registryWatchOf, startMs } from "./instruments.ts";
 import { binary, connectPacket, persistent, publishPacket, subscribePacket } from "./packets.ts";
@@ -64,7 +64,7 @@ async function scram(namespace: GuardedNamespace, username: string, password: st
   const proof = new ScramClient(username, password);
   const { client, answer } = await namespace.attempt({ ...method, authenticationData: proof.first });
   if (answer.type !== "auth") throw new Error(`CONNECT was answered with ${JSON.stringify(answer)}`);
-  const authenticationData = proof.final(answer.authenticationData ?? new Uint8Array());
+  const authenticationData = await proof.final(answer.authenticationData ?? new Uint8Array());
   client.send({ type: "auth", reasonCode: ReasonCode.ContinueAuthentication, ...method, authenticationData });
   return { client, proof, challenge: answer, answer: await client.nextAny("an answer to AUTH") };
 }
@@ -79,7 +79,7 @@ async function scramAgain(client: Client, username: string, password: string) {
     authenticationData: proof.first,
   });
   const { authenticationData } = await client.next("auth");
-  const final = proof.final(authenticationData ?? new Uint8Array());
+  const final = await proof.final(authenticationData ?? new Uint8Array());
   client.send({
     type: "auth",
     reasonCode: ReasonCode.ContinueAuthentication,
@@ -112,7 +112,7 @@ describe("A password", () => {
       const namespace = await (
         await new GuardedNamespace().withUser("ann")
       ).withUser("off", { disabled: true });
-      const answers = [];
+      const answers: object[] = [];
       for (const [user, password] of [
         ["ann", "pen"],
         ["nobody", "pen"],
@@ -134,7 +134,7 @@ describe("A password", () => {
 
   test("without a user, or none at all, is refused", async () => {
     const namespace = await new GuardedNamespace().withUser("ann");
-    const codes = [];
+    const codes: object[] = [];
     for (const options of [{}, { userName: "ann" }, { password: binary("pencil") }]) {
       codes.push((await namespace.attempt(options)).answer);
     }
@@ -160,8 +160,10 @@ describe("A password", () => {
     "that is guessed at too often gets a client of version %i %i, right or wrong",
     async (version, code) => {
       const namespace = await new GuardedNamespace().withUser("ann");
-      const guess = async () =>
-        (await namespace.attempt({ clientId: "guesser", ...login("ann", "pen", version) })).answer;
+      const guess = async (_: unknown, index: number) => {
+        const options = { clientId: `guesser-${index}`, ...login("ann", `pen-${index}`, version) };
+        return (await namespace.attempt(options)).answer;
+      };
       const answers = await Promise.all(Array.from({ length: 40 }, guess));
       expect(
         answers.filter((answer) => "reasonCode" in answer && answer.reasonCode === code).length,
@@ -225,7 +227,7 @@ describe("SCRAM-SHA-256", () => {
     const namespace = await (
       await new GuardedNamespace().withUser("ann")
     ).withUser("off", { disabled: true });
-    const shapes = [];
+    const shapes: unknown[] = [];
     for (const [username, password] of [
       ["ann", "pen"],
       ["nobody", "pencil"],
