@@ -35,7 +35,11 @@ describe("The table of what a client sees", () => {
     for (const { version5 } of rows()) {
       const [, code, name] = /0x([0-9A-F]{2}) (.+)$/.exec(version5) ?? [];
       if (code === undefined) expect(version5).toBe("nothing; it is dropped");
-      else expect([version5, plain(names.get(Number.parseInt(code, 16)) ?? "")]).toEqual([version5, plain(name ?? "")]);
+      else
+        expect([version5, plain(names.get(Number.parseInt(code, 16)) ?? "")]).toEqual([
+          version5,
+          plain(name ?? ""),
+        ]);
     }
   });
 
