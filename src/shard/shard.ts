@@ -216,8 +216,7 @@ export class Shard extends DurableObject<Env> {
    */
   async #learnPolicy(host: ShardHost): Promise<void> {
     if (this.#config.operatorToken === undefined || host.policyVersion > 0) return;
-    this.#policyAsked ??= this.#askForPolicy(host);
-    await this.#policyAsked;
+    await (this.#policyAsked ??= this.#askForPolicy(host));
   }
 
   async #askForPolicy(host: ShardHost): Promise<void> {

@@ -32,9 +32,8 @@ class GuardedNamespace extends TestNamespace {
   }
 
   async withUser(username: string, more: Partial<UserChange> = {}): Promise<this> {
-    expect(await this.registry.putUser("operator", username, { ...change, ...more })).toMatchObject({
-      type: "done",
-    });
+    const answer = await this.registry.putUser("operator", username, { ...change, ...more });
+    if (answer.type !== "done") throw new Error(answer.reason);
     return this;
   }
 
@@ -206,7 +205,7 @@ describe("A shard that cannot learn the policy", () => {
   test("takes no client, and asks again", async () => {
     const namespace = await new GuardedNamespace().withUser("ann");
     namespace.watch.isDown = true;
-    await expect(namespace.attempt(login("ann", "pencil"))).rejects.toThrow();
+    await expect(namespace.attempt(login("ann", "pencil"))).rejects.toThrow("the registry is down");
     namespace.watch.isDown = false;
     expect((await namespace.attempt(login("ann", "pencil"))).answer).toMatchObject({ reasonCode: 0 });
   });
