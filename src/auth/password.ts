@@ -8,7 +8,7 @@ import { KeyedDigest } from "./keyed-digest.ts";
 import { allow, deny, refusals, unknown, type Verdict } from "./provider.ts";
 import { passwordBytesMax, prepared, usernameBytesMax } from "./sasl-prep.ts";
 import { challenge, parseClientFirst, prove, type ScramState } from "./scram.ts";
-import type { UserRights, Users } from "./users.ts";
+import type { PasswordAnswer, UserRights, Users } from "./users.ts";
 
 /** How long a password that was right is taken for right: the Registry is not asked at every reconnect. */
 const cacheMsMax = 60_000;
@@ -29,6 +29,8 @@ export class PasswordProvider {
   readonly #nowMs: () => number;
   readonly #logins = new ExpiringCache<Login>(cachedLoginsMax);
   readonly #digest = new KeyedDigest();
+  /** Questions under way. Devices that share a login reconnect all at once: that is one question, and no guessing. */
+  readonly #asked = new Map<string, Promise<PasswordAnswer>>();
   /** Counts what was forgotten: an answer that was on its way then is not kept. */
   #forgotten = 0;
 
@@ -47,7 +49,7 @@ export class PasswordProvider {
     const known = this.#logins.get(cacheKey, this.#nowMs());
     if (known !== undefined) return allow(identityOf("password", known));
     const forgotten = this.#forgotten;
-    const answer = await this.#users.verifyPassword(name, text);
+    const answer = await this.#ask(cacheKey, name, text);
     switch (answer.type) {
       case "verified":
         if (forgotten === this.#forgotten) {
@@ -72,7 +74,18 @@ export class PasswordProvider {
   /** What is known of the user may have changed. */
   forget(username: string): void {
     this.#forgotten += 1;
+    this.#asked.clear();
     this.#logins.deleteWhere((login) => login.username === username);
+  }
+
+  #ask(cacheKey: string, name: string, text: string): Promise<PasswordAnswer> {
+    const known = this.#asked.get(cacheKey);
+    if (known !== undefined) return known;
+    const answer = this.#users.verifyPassword(name, text).finally(() => {
+      if (this.#asked.get(cacheKey) === answer) this.#asked.delete(cacheKey);
+    });
+    this.#asked.set(cacheKey, answer);
+    return answer;
   }
 
   async #begin(data: Uint8Array): Promise<AuthenticationStep> {

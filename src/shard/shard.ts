@@ -30,7 +30,7 @@ export class Shard extends DurableObject<Env> {
   readonly #links: PeerLinks;
   readonly #registry: RegistryClient;
   readonly #authenticator: Authenticator;
-  #hasAskedForPolicy = false;
+  #policyAsked: Promise<void> | undefined;
   /** Resident sockets, which the runtime does not list. */
   readonly #resident = new Set<ClientSocket>();
   /** The sockets that events have been about since the object woke. */
@@ -210,11 +210,22 @@ export class Shard extends DurableObject<Env> {
     return this.#host;
   }
 
-  /** A shard that is newer than the policy has not been told of it. Asked once in a life, and only while there is no row. */
+  /**
+   * A shard that is newer than the policy has not been told of it. Asked once in a life, by whoever comes first, and only
+   * while there is no row.
+   */
   async #learnPolicy(host: ShardHost): Promise<void> {
-    if (this.#hasAskedForPolicy || this.#config.operatorToken === undefined || host.policyVersion > 0) return;
-    host.setPolicy(await this.#registry.policies.policy());
-    this.#hasAskedForPolicy = true;
+    if (this.#config.operatorToken === undefined || host.policyVersion > 0) return;
+    await (this.#policyAsked ??= this.#askForPolicy(host));
+  }
+
+  async #askForPolicy(host: ShardHost): Promise<void> {
+    try {
+      host.setPolicy(await this.#registry.policies.policy());
+    } catch (error) {
+      this.#policyAsked = undefined;
+      throw error;
+    }
   }
 
   #forget(server: WebSocket): void {

@@ -5,7 +5,7 @@ import { authenticationMethodsOf } from "../../src/auth/settings.ts";
 import type { ClientCertificate } from "../../src/auth/certificate.ts";
 import type { Fetch } from "../../src/auth/key-set.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier } from "../../src/auth/scram-verifier.ts";
-import type { Users } from "../../src/auth/users.ts";
+import type { PasswordAnswer, Users } from "../../src/auth/users.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import { ScramClient } from "./scram-client.ts";
@@ -202,6 +202,32 @@ describe("A password that was right", () => {
     subject.forget("ann");
     from.verifyPassword.mockResolvedValue({ type: "wrong" });
     expect(codeOf(await subject.authenticate(login("ann", "pencil")))).toBe(ReasonCode.BadUserNameOrPassword);
+  });
+
+  test("is asked about once for all who show it at once", async () => {
+    const from = users();
+    const subject = authenticator({}, from);
+    let answer: (answer: PasswordAnswer) => void = () => {};
+    from.verifyPassword.mockReturnValue(new Promise((resolve) => (answer = resolve)));
+    const logins = Array.from({ length: 20 }, () => subject.authenticate(login("ann", "pencil")));
+    await vi.waitUntil(() => from.verifyPassword.mock.calls.length > 0);
+    answer({ type: "verified", username: "ann", rights });
+    expect((await Promise.all(logins)).filter(({ type }) => type !== "success")).toEqual([]);
+    expect(from.verifyPassword).toHaveBeenCalledTimes(1);
+  });
+
+  test("is asked about anew after a change, whatever is still under way", async () => {
+    const from = users();
+    const subject = authenticator({}, from);
+    let answer: (answer: PasswordAnswer) => void = () => {};
+    from.verifyPassword.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)));
+    const before = subject.authenticate(login("ann", "pencil"));
+    await vi.waitUntil(() => from.verifyPassword.mock.calls.length > 0);
+    subject.forget("ann");
+    from.verifyPassword.mockResolvedValue({ type: "wrong" });
+    expect((await subject.authenticate(login("ann", "pencil"))).type).toBe("failure");
+    answer({ type: "verified", username: "ann", rights });
+    expect((await before).type).toBe("success");
   });
 
   test("is not kept when the user was forgotten while it was asked about", async () => {

@@ -1,49 +1,16 @@
-import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
 import { describe, expect, test } from "vitest";
-import { WebSocket, type ClientOptions } from "ws";
+import type { ClientOptions } from "ws";
 import { RawClient } from "../support/raw-client.ts";
 import { connectRaw, publishRaw, receiveRaw, subscribeRaw } from "../support/raw-session.ts";
 import { useBroker } from "../support/suite.ts";
 import { unique } from "../support/unique.ts";
-import { withDeadline } from "../support/wait.ts";
+import { upgrade as upgradeOf, type Upgrade } from "../support/upgrade.ts";
 
 const broker = useBroker();
 
-interface Upgrade {
-  readonly status: number;
-  readonly headers: IncomingMessage["headers"];
-  readonly body: string;
-}
-
-/** Asks for a WebSocket; the answer, be it 101 or a refusal. */
-async function upgrade(path: string, subprotocols: string[], options: ClientOptions = {}): Promise<Upgrade> {
-  const socket = new WebSocket(`ws://127.0.0.1:${broker.port}${path}`, subprotocols, {
-    perMessageDeflate: false,
-    ...options,
-  });
-  const answer = new Promise<Upgrade>((resolve, reject) => {
-    socket.once("upgrade", ({ headers }) => resolve({ status: 101, headers, body: "" }));
-    socket.once("unexpected-response", (_request, response) => readBody(response).then(resolve, reject));
-    socket.once("error", reject);
-  });
-  try {
-    return await withDeadline(answer, `an answer to the upgrade of ${path}`);
-  } finally {
-    socket.on("error", () => undefined);
-    socket.terminate();
-  }
-}
-
-async function readBody(response: IncomingMessage): Promise<Upgrade> {
-  const chunks: Buffer[] = [];
-  response.on("data", (chunk: Buffer) => chunks.push(chunk));
-  await once(response, "end");
-  return {
-    status: response.statusCode ?? 0,
-    headers: response.headers,
-    body: Buffer.concat(chunks).toString(),
-  };
+/** The answer to an upgrade of that path. */
+function upgrade(path: string, subprotocols: string[], options: ClientOptions = {}): Promise<Upgrade> {
+  return upgradeOf(`ws://127.0.0.1:${broker.port}${path}`, subprotocols, options);
 }
 
 describe("The HTTP side", () => {

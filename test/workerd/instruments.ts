@@ -137,6 +137,29 @@ export function callWatchOf(namespace: string): CallWatch {
   return created;
 }
 
+/** Calls of the shards of a namespace to its registry. */
+export class RegistryWatch {
+  /** Names of the methods, in order. */
+  readonly calls: string[] = [];
+  /** No call gets there. */
+  isDown = false;
+
+  note(method: string): void {
+    this.calls.push(method);
+    if (this.isDown) throw new Error("the registry is down because a test says so");
+  }
+}
+
+const registryWatches = new Map<string, RegistryWatch>();
+
+export function registryWatchOf(namespace: string): RegistryWatch {
+  const known = registryWatches.get(namespace);
+  if (known !== undefined) return known;
+  const created = new RegistryWatch();
+  registryWatches.set(namespace, created);
+  return created;
+}
+
 /** Settings of the namespaces that tests have made; objects read them when they are constructed. */
 const settingsByNamespace = new Map<string, Readonly<Record<string, string>>>();
 
@@ -146,6 +169,11 @@ export function setSettings(namespace: string, settings: Readonly<Record<string,
 
 export function settingsOf(namespace: string): Readonly<Record<string, string>> {
   return settingsByNamespace.get(namespace) ?? {};
+}
+
+/** Whether a test has made that namespace. */
+export function hasSettings(namespace: string): boolean {
+  return settingsByNamespace.has(namespace);
 }
 
 const byId = new Map<string, Instruments>();

@@ -5,7 +5,15 @@ import { Registry } from "../../src/registry/registry.ts";
 import type { PolicyTaker } from "../../src/registry/policy-push.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { PeerSession } from "../../src/shard/peer-session.ts";
-import { type Instruments, instrumentsOf, settingsOf, tellTime, callWatchOf } from "./instruments.ts";
+import {
+  callWatchOf,
+  hasSettings,
+  type Instruments,
+  instrumentsOf,
+  registryWatchOf,
+  settingsOf,
+  tellTime,
+} from "./instruments.ts";
 
 export default app;
 
@@ -81,6 +89,10 @@ export class TestRegistry extends Registry {
   readonly #versions = new Map<number, number>();
   readonly #failing = new Set<number>();
 
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, hasSettings(namespaceOf(state.id.name ?? "")) ? environmentOf(state, env) : env);
+  }
+
   protected override shard(index: number): PolicyTaker {
     return {
       setPolicy: async ({ version }) => {
@@ -115,7 +127,23 @@ function environmentOf({ id }: DurableObjectState, env: Env): Env {
       return watchStub(stub, id.name ?? "", address[0]);
     },
   };
-  return { ...env, NAMESPACES, SHARD } as unknown as Env;
+  const REGISTRY = {
+    getByName: (...address: Parameters<Env["REGISTRY"]["getByName"]>) =>
+      watchRegistry(env.REGISTRY.getByName(...address), namespace),
+  };
+  return { ...env, NAMESPACES, SHARD, REGISTRY } as unknown as Env;
+}
+
+function watchRegistry<Stub extends object>(stub: Stub, namespace: string): Stub {
+  const watch = registryWatchOf(namespace);
+  return new Proxy(stub, {
+    get:
+      (target, method) =>
+      async (...parameters: unknown[]): Promise<unknown> => {
+        watch.note(String(method));
+        return await (target as Record<PropertyKey, (...all: unknown[]) => unknown>)[method]?.(...parameters);
+      },
+  });
 }
 
 function watchStub(stub: DurableObjectStub<TestShard>, from: string, to: string) {
