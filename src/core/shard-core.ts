@@ -5,10 +5,10 @@ import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
 import { Counters } from "./counters.ts";
 import { endIdentities, judge } from "./connection/admitting.ts";
-import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { endIncomplete } from "./connection/incomplete.ts";
 import { ParkingSpace } from "./connection/parked-input.ts";
 import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
 import type { AttachedClient, Effect } from "./effect.ts";
@@ -162,7 +162,7 @@ export class ShardCore implements ShardContext {
       this.clock.armNow(nowMs, this.output);
     }
     if (!joins.includes(input.type)) this.#settling.settle(nowMs);
-    this.#watchServerTopics(nowMs);
+    this.#upkeep.watchServerTopics(nowMs);
     this.clock.arm(nowMs, this.output);
     this.output.endTurn();
     return this.output.take();
@@ -286,16 +286,7 @@ export class ShardCore implements ShardContext {
   }
 
   #timer(nowMs: number): void {
-    for (
-      let one = this.clock.takeIncompleteConnection(nowMs);
-      one;
-      one = this.clock.takeIncompleteConnection(nowMs)
-    ) {
-      if (one.client !== undefined) this.load(nowMs);
-      const { reasonCode, reasonString } = one.incompleteness;
-      if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
-      this.#connections.delete(one.connectionId);
-    }
+    endIncomplete(this, this.#connections, nowMs);
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
     for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
@@ -390,13 +381,5 @@ export class ShardCore implements ShardContext {
       { version, startedAtMs, counters, sessions, log, retained, peers, traffic, cost },
       nowMs,
     );
-  }
-
-  /** `$SYS` costs nothing while nobody is subscribed to it. */
-  #watchServerTopics(nowMs: number): void {
-    const intervalMs = this.config.limits.serverTopicsIntervalSec * 1000;
-    if (!this.isWatched) this.clock.serverTopicsDueAtMs = undefined;
-    // Multiples of the interval, so that a sleep does not move them.
-    else this.clock.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
   }
 }
