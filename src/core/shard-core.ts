@@ -1,3 +1,4 @@
+import { Abuse } from "./abuse/abuse.ts";
 import { Access } from "./access/access.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
@@ -43,6 +44,7 @@ const noItems: ReadonlySet<number> = new Set();
 export class ShardCore implements ShardContext {
   readonly config: CoreConfig;
   readonly access: Access;
+  readonly abuse: Abuse;
   readonly counters = new Counters();
   readonly clock = new Clock();
   readonly parking = new ParkingSpace();
@@ -69,6 +71,7 @@ export class ShardCore implements ShardContext {
     this.config = config;
     this.#ports = ports;
     this.access = new Access(config, ports.storage);
+    this.abuse = new Abuse(config.limits.abuse, ports.cost);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
     const isStorageFull = (): boolean => this.isStorageFull;
