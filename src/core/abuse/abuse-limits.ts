@@ -1,6 +1,6 @@
 /** What a shard puts up with, for each of its clients, for each address, and in all. 0: there is no such limit. */
 export interface AbuseLimits {
-  /** Packets of one connection that ask for something: all but acknowledgements. */
+  /** Packets of one connection that ask for something: no acknowledgements. */
   readonly messagesPerSecMax: number;
   /** As many at once after a quiet time. */
   readonly messagesBurstMax: number;

@@ -15,8 +15,8 @@ export interface Talker {
   inflow: Inflow | undefined;
 }
 
-/** They come as the server's own packets want them to. */
-const acknowledgements: readonly ClientPacket["type"][] = ["puback", "pubrec", "pubrel", "pubcomp"];
+/** Packets that ask for something; acknowledgements come as the server's own packets want them to. */
+const requests: readonly ClientPacket["type"][] = ["publish", "subscribe", "unsubscribe", "pingreq", "auth"];
 
 /** What bounds those who ask too much. No limit costs a row or a call. */
 export class Abuse {
@@ -68,7 +68,7 @@ export class Abuse {
 
   /** Why a connection may not go on with one packet more; undefined when it may. */
   packetRefusalOf(talker: Talker, { type }: ClientPacket, nowMs: number): Refusal | undefined {
-    if (this.#limits.messagesPerSecMax === 0 || acknowledgements.includes(type)) return undefined;
+    if (this.#limits.messagesPerSecMax === 0 || !requests.includes(type)) return undefined;
     talker.inflow ??= new Inflow(this.#limits);
     return talker.inflow.takeMessage(nowMs) ? undefined : tooManyMessages;
   }
