@@ -14,8 +14,9 @@ export function clientAddressOf(
   { cf, headers }: Pick<Request, "cf" | "headers">,
   { clientAddressHeader }: Config,
 ): string | undefined {
-  // Only Cloudflare gives requests this property.
-  const trusted = clientAddressHeader ?? (cf === undefined ? undefined : "cf-connecting-ip");
+  // Cloudflare says at which of its locations a request came in; elsewhere nobody can.
+  const isOnCloudflare = typeof cf?.colo === "string";
+  const trusted = clientAddressHeader ?? (isOnCloudflare ? "cf-connecting-ip" : undefined);
   if (trusted === undefined) return undefined;
   // Each proxy adds the address that it has seen itself.
   const last = headers.get(trusted)?.split(",").at(-1)?.trim() ?? "";
