@@ -115,7 +115,8 @@ export class ShardProcess {
       if (fault !== undefined)
         throw new Violation("wire", `${connectionId} is not read: ${fault.reasonString}`);
       note(packets);
-      this.#event({ type: "receive", connectionId, packets, unfinished: decoder.isInsidePacket });
+      const { isInsidePacket: unfinished } = decoder;
+      this.#event({ type: "receive", connectionId, packets, sizeBytes: bytes.length, unfinished });
     });
   }
 

@@ -8,6 +8,7 @@ import {
 import { ruleSchema } from "./auth/rule-schema.ts";
 import { encodePacket, isUtf8, publishSizeBytes } from "./codec/index.ts";
 import type { CoreConfig } from "./core/config.ts";
+import type { AbuseLimits } from "./core/abuse/abuse-limits.ts";
 import type { Limits } from "./core/limits.ts";
 import { defaultLimits, queuePolicies } from "./core/limits.ts";
 import { Placement, shardsMax } from "./core/placement.ts";
@@ -32,6 +33,8 @@ export interface Config {
   readonly socketMode: SocketMode;
   readonly core: CoreConfig;
   readonly authentication: AuthenticationConfig;
+  /** The header in which a proxy that is trusted says the client's address; absent: what Cloudflare says. */
+  readonly clientAddressHeader?: string;
   /** Opens the administration, with all rights. */
   readonly operatorToken?: string;
 }
@@ -59,6 +62,8 @@ const rulesError =
   'must be a JSON array such as [{"effect": "allow", "action": "all", "topicFilter": "a/#"}]';
 
 const permissionsMax = 1000;
+
+const { abuse } = defaultLimits;
 
 /** Rules for everybody. */
 const permissions = json(rulesError)
@@ -112,6 +117,25 @@ const settings = z.object({
   RETAINED_MESSAGES_MAX: wholeNumber(0, 10_000_000, defaultLimits.retainedMessagesMax),
   CONNECTIONS_MAX: wholeNumber(1, 32_000, defaultLimits.connectionsMax),
   SYS_INTERVAL_SEC: wholeNumber(5, 86_400, defaultLimits.serverTopicsIntervalSec),
+  MESSAGES_PER_SEC_MAX: wholeNumber(0, 1_000_000, abuse.messagesPerSecMax),
+  MESSAGES_BURST_MAX: wholeNumber(1, 1_000_000, abuse.messagesBurstMax),
+  BYTES_PER_SEC_MAX: wholeNumber(0, uint32Max, abuse.bytesPerSecMax),
+  BYTES_BURST_MAX: wholeNumber(1024, uint32Max, abuse.bytesBurstMax),
+  MESSAGES_PER_DAY_MAX: wholeNumber(0, uint32Max, abuse.messagesPerDayMax),
+  NAMESPACE_MESSAGES_PER_DAY_MAX: wholeNumber(0, uint32Max, 0),
+  CONNECTS_PER_MIN_PER_ADDRESS_MAX: wholeNumber(0, 1_000_000, abuse.connectsPerMinPerAddressMax),
+  CONNECTS_PER_MIN_MAX: wholeNumber(0, 100_000_000, 0),
+  CONNECTIONS_PER_NAMESPACE_MAX: wholeNumber(0, 100_000_000, 0),
+  FLAPS_MAX: wholeNumber(0, 100_000, abuse.flaps.max),
+  FLAP_WINDOW_SEC: wholeNumber(1, 86_400, abuse.flaps.windowSec),
+  FLAP_BAN_SEC: wholeNumber(1, 86_400, abuse.flaps.banSec),
+  FAILED_LOGINS_PER_ADDRESS_MAX: wholeNumber(0, 100_000, abuse.failedLogins.max),
+  FAILED_LOGIN_WINDOW_SEC: wholeNumber(1, 86_400, abuse.failedLogins.windowSec),
+  FAILED_LOGIN_BAN_SEC: wholeNumber(1, 86_400, abuse.failedLogins.banSec),
+  CLIENT_ADDRESS_HEADER: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,64}$/, { error: "must be the name of a header" })
+    .optional(),
   SERVER_REFERENCE: z.string().min(1, { error: "must not be empty" }).optional(),
 });
 
@@ -193,7 +217,7 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
   const authentication = toAuthenticationConfig(parsed.data, prefix);
   const core: CoreConfig = {
     placement: new Placement(Object.freeze(layout)),
-    limits: Object.freeze(toLimits(parsed.data)),
+    limits: Object.freeze(toLimits(parsed.data, prefix)),
     flushesPerSecMax: parsed.data.FLUSHES_PER_SEC_MAX ?? flushesPerSecOf(SHARDS),
     allowsAnonymous: parsed.data.ANONYMOUS,
     publishSizeBytes,
@@ -205,13 +229,14 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
     serverTopicsFor: parsed.data.SYS_TOPICS,
     version,
   };
-  const { OPERATOR_TOKEN } = parsed.data;
+  const { CLIENT_ADDRESS_HEADER, OPERATOR_TOKEN } = parsed.data;
   return Object.freeze({
     namespace,
     location: locationOf(parsed.data, prefix),
     socketMode: parsed.data.SOCKETS,
     core: Object.freeze(core),
     authentication,
+    ...(CLIENT_ADDRESS_HEADER !== undefined && { clientAddressHeader: CLIENT_ADDRESS_HEADER }),
     ...(OPERATOR_TOKEN !== undefined && { operatorToken: OPERATOR_TOKEN }),
   });
 }
@@ -229,7 +254,40 @@ function locationOf({ LOCATION_HINT, JURISDICTION }: Settings, prefix: string): 
   return LOCATION_HINT === undefined ? { type: "anywhere" } : { type: "hint", hint: LOCATION_HINT };
 }
 
-function toLimits(values: Settings): Limits {
+/** What each shard may have of what the namespace may; 0: it has no such limit. */
+function shareOf(namespaceMax: number, { SHARDS }: Settings): number {
+  return Math.ceil(namespaceMax / SHARDS);
+}
+
+function toAbuseLimits(values: Settings, prefix: string): AbuseLimits {
+  const { BYTES_BURST_MAX, BYTES_PER_SEC_MAX, MAXIMUM_PACKET_SIZE_BYTES } = values;
+  if (BYTES_PER_SEC_MAX > 0 && BYTES_BURST_MAX < MAXIMUM_PACKET_SIZE_BYTES) {
+    throw new ConfigError(`${prefix}BYTES_BURST_MAX must not be below MAXIMUM_PACKET_SIZE_BYTES`);
+  }
+  return {
+    messagesPerSecMax: values.MESSAGES_PER_SEC_MAX,
+    messagesBurstMax: values.MESSAGES_BURST_MAX,
+    bytesPerSecMax: BYTES_PER_SEC_MAX,
+    bytesBurstMax: BYTES_BURST_MAX,
+    messagesPerDayMax: values.MESSAGES_PER_DAY_MAX,
+    shardMessagesPerDayMax: shareOf(values.NAMESPACE_MESSAGES_PER_DAY_MAX, values),
+    connectsPerMinPerAddressMax: values.CONNECTS_PER_MIN_PER_ADDRESS_MAX,
+    shardConnectsPerMinMax: shareOf(values.CONNECTS_PER_MIN_MAX, values),
+    shardConnectionsMax: shareOf(values.CONNECTIONS_PER_NAMESPACE_MAX, values),
+    flaps: {
+      max: values.FLAPS_MAX,
+      windowSec: values.FLAP_WINDOW_SEC,
+      banSec: values.FLAP_BAN_SEC,
+    },
+    failedLogins: {
+      max: values.FAILED_LOGINS_PER_ADDRESS_MAX,
+      windowSec: values.FAILED_LOGIN_WINDOW_SEC,
+      banSec: values.FAILED_LOGIN_BAN_SEC,
+    },
+  };
+}
+
+function toLimits(values: Settings, prefix: string): Limits {
   const { SERVER_REFERENCE } = values;
   return {
     ...defaultLimits,
@@ -262,6 +320,7 @@ function toLimits(values: Settings): Limits {
     retainedMessagesMax: values.RETAINED_MESSAGES_MAX,
     connectionsMax: values.CONNECTIONS_MAX,
     serverTopicsIntervalSec: values.SYS_INTERVAL_SEC,
+    abuse: toAbuseLimits(values, prefix),
     ...(SERVER_REFERENCE !== undefined && { serverReference: SERVER_REFERENCE }),
   };
 }

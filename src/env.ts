@@ -5,4 +5,6 @@ import type { Shard } from "./shard/shard.ts";
 export interface Env {
   readonly SHARD: DurableObjectNamespace<Shard>;
   readonly REGISTRY: DurableObjectNamespace<Registry>;
+  /** Upgrade requests by address, counted by Cloudflare; absent when there is no such limit. */
+  readonly CONNECT_RATE?: RateLimit;
 }

@@ -9,6 +9,9 @@ import { isPlaced, placedStub } from "./object-place.ts";
  */
 export const assignedClientIdHeader = "duramq-assigned-client-id";
 
+/** The same for the client's network address, as the Worker knows it. */
+export const clientAddressHeader = "duramq-client-address";
+
 function shardName({ namespace }: Config, index: number): string {
   return `${namespace}/${index}`;
 }

@@ -85,6 +85,48 @@ describe("The settings of the broker", () => {
     expect(() => parseConfig({ PERMISSIONS: text })).toThrow(message);
   });
 
+  test("limits against abuse are off, but for wrong credentials by address", () => {
+    expect(parseConfig({}).core.limits.abuse).toEqual(defaultLimits.abuse);
+    const { flaps, failedLogins, messagesBurstMax: _, bytesBurstMax: __, ...others } = defaultLimits.abuse;
+    expect(new Set(Object.values(others))).toEqual(new Set([0]));
+    expect([flaps.max, failedLogins.max]).toEqual([0, 100]);
+  });
+
+  test("limits against abuse of a namespace are shared out among its shards", () => {
+    const { abuse } = parseConfig({
+      SHARDS: "4",
+      MESSAGES_PER_SEC_MAX: "10",
+      MESSAGES_PER_DAY_MAX: "11",
+      NAMESPACE_MESSAGES_PER_DAY_MAX: "101",
+      CONNECTS_PER_MIN_MAX: "8",
+      CONNECTS_PER_MIN_PER_ADDRESS_MAX: "7",
+      CONNECTIONS_PER_NAMESPACE_MAX: "1",
+      FLAPS_MAX: "5",
+      FLAP_BAN_SEC: "6",
+    }).core.limits;
+    expect(abuse).toMatchObject({
+      messagesPerSecMax: 10,
+      messagesPerDayMax: 11,
+      shardMessagesPerDayMax: 26,
+      shardConnectsPerMinMax: 2,
+      connectsPerMinPerAddressMax: 7,
+      shardConnectionsMax: 1,
+      flaps: { max: 5, windowSec: 60, banSec: 6 },
+    });
+  });
+
+  test("BYTES_BURST_MAX has room for every packet that is allowed", () => {
+    const variables = { BYTES_PER_SEC_MAX: "1000", BYTES_BURST_MAX: "2000" };
+    expect(() => parseConfig(variables)).toThrow("BYTES_BURST_MAX must not be below");
+    expect(() => parseConfig({ ...variables, MAXIMUM_PACKET_SIZE_BYTES: "2000" })).not.toThrow();
+  });
+
+  test("CLIENT_ADDRESS_HEADER names a header", () => {
+    expect(parseConfig({}).clientAddressHeader).toBeUndefined();
+    expect(parseConfig({ CLIENT_ADDRESS_HEADER: "X-Real-IP" }).clientAddressHeader).toBe("X-Real-IP");
+    expect(() => parseConfig({ CLIENT_ADDRESS_HEADER: "a: b" })).toThrow("CLIENT_ADDRESS_HEADER must be");
+  });
+
   test("QUEUED_MESSAGES_PER_SESSION_MAX bounds the queue in the log", () => {
     const { queue } = parseConfig({ QUEUED_MESSAGES_PER_SESSION_MAX: "12" }).core.limits;
     expect(queue).toEqual({ ...defaultLimits.queue, messagesMax: 12 });

@@ -8,6 +8,9 @@ import type { DecodeFault } from "./fault.ts";
 import { checkFirstByte, readPacketSizeBytes } from "./fixed-header.ts";
 import { PacketAssembler } from "./packet-assembler.ts";
 
+/** Greatest size of a CONNECT: nobody is known before it, and it has to be kept until it is whole. */
+export const connectBytesMax = 64 * 1024;
+
 /** What a chunk of bytes brought. The packets stood before the fault and are valid. */
 export interface Decoded {
   packets: ClientPacket[];
@@ -105,10 +108,15 @@ export class PacketDecoder {
     checkFirstByte(bytes[offset]!, this.#protocolVersion);
     const sizeBytes = readPacketSizeBytes(bytes, offset, bytes.length);
     // [MQTT-3.2.2-15] the size that the server announced; checked before anything is kept.
-    if (sizeBytes > this.#maximumPacketSizeBytes) {
+    if (sizeBytes > this.#sizeBytesMax) {
       throw refusal(ReasonCode.PacketTooLarge, "Packet is larger than the server accepts");
     }
     return sizeBytes;
+  }
+
+  get #sizeBytesMax(): number {
+    const sizeBytesMax = this.#maximumPacketSizeBytes;
+    return this.#protocolVersion === undefined ? Math.min(sizeBytesMax, connectBytesMax) : sizeBytesMax;
   }
 
   #decode(bytes: Uint8Array, start: number, end: number): ClientPacket {

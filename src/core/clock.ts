@@ -91,13 +91,6 @@ export class Clock {
     this.#armedAtMs = armAtMs;
     output.setAlarm(armAtMs, sessionDueAtMs > dueAtMs);
   }
-
-  /** `$SYS` costs nothing while nobody is subscribed to it. */
-  watchServerTopics(isWatched: boolean, intervalMs: number, nowMs: number): void {
-    if (!isWatched) this.serverTopicsDueAtMs = undefined;
-    // Multiples of the interval, so that a sleep does not move them.
-    else this.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
-  }
 }
 
 /** Keep alive, the end of the identity; and at least every hour a look at a connection whose session has a row. */

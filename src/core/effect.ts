@@ -1,4 +1,5 @@
 /** What the core asks its host to do. The host carries effects out in order, after the event that caused them. */
+import type { DailyCount } from "./abuse/daily-count.ts";
 import type { Identity } from "./access/identity.ts";
 import type { AuthenticationRequest } from "./authentication.ts";
 import type { BackupAnswer } from "./backup/record.ts";
@@ -75,6 +76,8 @@ export interface AttachedClient {
   readonly problemInformation: boolean;
   readonly topicAliasMaximum: number;
   readonly authenticationMethod?: string;
+  /** What the client has published on the day of its last message, if that is limited. */
+  readonly messagesToday?: DailyCount;
   readonly topicAliases: readonly (readonly [topicAlias: number, topicName: string])[];
   readonly sessionNumber: number;
   readonly deliveryState: DeliveryState;

@@ -54,6 +54,8 @@ export type Input =
       readonly connectionId: string;
       readonly packets: readonly ClientPacket[];
       readonly fault?: Fault;
+      /** Of the message. */
+      readonly sizeBytes: number;
       /** The message ended inside a packet, whose other bytes are awaited. */
       readonly unfinished: boolean;
     }

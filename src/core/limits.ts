@@ -1,3 +1,5 @@
+import type { AbuseLimits } from "./abuse/abuse-limits.ts";
+import { defaultAbuseLimits } from "./abuse/abuse-limits.ts";
 import type { QoS } from "./packet.ts";
 
 /** Every bound of a shard, with its unit in the name. Past one: the specification's Reason Code and a counter. */
@@ -57,6 +59,7 @@ export interface Limits {
   readonly connectionsMax: number;
   /** Subscriptions of a session without a row, and its identity, that are kept in the socket's attachment. */
   readonly attachedSubscriptionsBytesMax: number;
+  readonly abuse: AbuseLimits;
 }
 
 export interface QueueLimits {
@@ -104,6 +107,7 @@ export const defaultLimits: Limits = {
   storedBytesMax: 9_500_000_000,
   connectionsMax: 32_000,
   attachedSubscriptionsBytesMax: 6 * 1024,
+  abuse: defaultAbuseLimits,
 };
 
 /** Times of the broker's own, apart from what clients ask for. */

@@ -1,3 +1,4 @@
+import type { Abuse } from "./abuse/abuse.ts";
 import type { Access } from "./access/access.ts";
 import type { Clock } from "./clock.ts";
 import type { ParkingSpace } from "./connection/parked-input.ts";
@@ -15,6 +16,7 @@ import type { TopicOwners } from "./topics/topic-owners.ts";
 export interface ShardContext {
   readonly config: CoreConfig;
   readonly access: Access;
+  readonly abuse: Abuse;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly parking: ParkingSpace;

@@ -1,3 +1,4 @@
+import { Abuse } from "./abuse/abuse.ts";
 import { Access } from "./access/access.ts";
 import { Backup } from "./backup/backup.ts";
 import { Boot } from "./boot.ts";
@@ -6,10 +7,10 @@ import type { CoreConfig } from "./config.ts";
 import { flushBurst } from "./config.ts";
 import { Counters } from "./counters.ts";
 import { endIdentities, judge } from "./connection/admitting.ts";
-import { giveUp } from "./connection/authenticating.ts";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import { detach, disconnect, hangUp } from "./connection/disconnecting.ts";
+import { endIncomplete } from "./connection/incomplete.ts";
 import { ParkingSpace } from "./connection/parked-input.ts";
 import { hangsUpLater, receive, receiveStep } from "./connection/receiving.ts";
 import type { AttachedClient, Effect } from "./effect.ts";
@@ -46,6 +47,7 @@ const noItems: ReadonlySet<number> = new Set();
 export class ShardCore implements ShardContext {
   readonly config: CoreConfig;
   readonly access: Access;
+  readonly abuse: Abuse;
   readonly counters = new Counters();
   readonly clock = new Clock();
   readonly parking = new ParkingSpace();
@@ -73,6 +75,7 @@ export class ShardCore implements ShardContext {
     this.config = config;
     this.#ports = ports;
     this.access = new Access(config, ports.storage);
+    this.abuse = new Abuse(config.limits.abuse, ports.cost);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
     const isFull = (): boolean => this.isStorageFull;
@@ -165,7 +168,7 @@ export class ShardCore implements ShardContext {
       this.clock.armNow(nowMs, this.output);
     }
     if (!joins.includes(input.type)) this.#settling.settle(nowMs);
-    this.clock.watchServerTopics(this.isWatched, this.config.limits.serverTopicsIntervalSec * 1000, nowMs);
+    this.#upkeep.watchServerTopics(nowMs);
     this.clock.arm(nowMs, this.output);
     this.output.endTurn();
     return this.output.take();
@@ -293,16 +296,10 @@ export class ShardCore implements ShardContext {
   }
 
   #timer(nowMs: number): void {
-    const { clock } = this;
-    for (let one = clock.takeIncompleteConnection(nowMs); one; one = clock.takeIncompleteConnection(nowMs)) {
-      if (one.client !== undefined) this.load(nowMs);
-      const { reasonCode, reasonString } = one.incompleteness;
-      if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
-      this.#connections.delete(one.connectionId);
-    }
+    endIncomplete(this, this.#connections, nowMs);
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
-    for (let one = clock.takeVolatileSession(nowMs); one; one = clock.takeVolatileSession(nowMs)) {
+    for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
       if (this.delivering.spill(one, nowMs)) this.replaying.spill(one, nowMs);
     }
     if (this.#settling.takeReplayDue(nowMs)) {

@@ -56,6 +56,15 @@ export class Upkeep {
     if (this.#context.isWatched) this.#publishServerTopics(nowMs);
   }
 
+  /** `$SYS` costs nothing while nobody is subscribed to it. */
+  watchServerTopics(nowMs: number): void {
+    const { clock, config, isWatched } = this.#context;
+    const intervalMs = config.limits.serverTopicsIntervalSec * 1000;
+    if (!isWatched) clock.serverTopicsDueAtMs = undefined;
+    // Multiples of the interval, so that a sleep does not move them.
+    else clock.serverTopicsDueAtMs ??= nowMs - (nowMs % intervalMs) + intervalMs;
+  }
+
   #publishServerTopics(nowMs: number): void {
     const { clock, config, owners } = this.#context;
     const intervalMs = config.limits.serverTopicsIntervalSec * 1000;

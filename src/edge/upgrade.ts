@@ -3,9 +3,11 @@ import { encodeIdentity, identityHeader } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
 import type { Identity } from "../core/access/identity.ts";
 import type { Env } from "../env.ts";
-import { assignedClientIdHeader, shardStub } from "../shard-address.ts";
+import { assignedClientIdHeader, clientAddressHeader, shardStub } from "../shard-address.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
+import { isRateKept } from "./connect-rate.ts";
 import { admit } from "./admission.ts";
+import { clientAddressOf } from "./client-address.ts";
 import { problem } from "./problem.ts";
 import type { RelaySocket } from "./relay-socket.ts";
 import { Relay } from "./relay.ts";
@@ -17,7 +19,13 @@ const clientIdHintLengthMax = 256;
 const clientIdParameter = "clientId";
 
 /** What the Worker tells shards, so no client may; and what clients tell the Worker, so no shard need know it. */
-const workerHeaders = [assignedClientIdHeader, identityHeader, "authorization", "cookie"];
+const workerHeaders = [
+  assignedClientIdHeader,
+  clientAddressHeader,
+  identityHeader,
+  "authorization",
+  "cookie",
+];
 
 /** An upgrade that may go to a shard. */
 interface Upgrade {
@@ -49,12 +57,18 @@ export async function handleUpgrade(
     const detail = `clientId must have 1 to ${clientIdHintLengthMax} characters, none of them a control character`;
     return problem(400, "Bad client identifier", detail);
   }
+  const address = clientAddressOf(request, config);
+  if (!(await isRateKept(env, config, address))) {
+    return problem(429, "Too many requests", "Too many connections from this address", {
+      "retry-after": "60",
+    });
+  }
   const admission = await admit(request, env, config);
   if (admission.type === "refused") return admission.response;
   const { identity } = admission;
   // Who may use one Client Identifier only will name it in CONNECT.
   const placedBy = clientIdHint ?? identity?.clientId;
-  const upgrade = upgradeOf(request, subprotocol, identity, placedBy);
+  const upgrade = upgradeOf(request, subprotocol, placedBy, { identity, address });
   const { placement } = config.core;
   if (placedBy === undefined && placement.layout.shards > 1) return relay(upgrade, env, config, context);
   const stub = shardStub(env, config, placement.sessionShard(placedBy ?? ""));
@@ -69,12 +83,13 @@ function isUsable(clientIdHint: string): boolean {
 function upgradeOf(
   request: Request,
   subprotocol: string,
-  identity: Identity | undefined,
   placedBy: string | undefined,
+  { identity, address }: { identity: Identity | undefined; address: string | undefined },
 ): Upgrade {
   const headers = new Headers(request.headers);
   for (const name of workerHeaders) headers.delete(name);
   if (identity !== undefined) headers.set(identityHeader, encodeIdentity(identity));
+  if (address !== undefined) headers.set(clientAddressHeader, address);
   const url = new URL(request.url);
   url.searchParams.delete(tokenParameter);
   if (placedBy !== undefined) url.searchParams.set(clientIdParameter, placedBy);

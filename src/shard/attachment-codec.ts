@@ -7,12 +7,17 @@ import type { AttachedClient, ConnectionAttachment } from "../core/effect.ts";
 import type { ProtocolVersion } from "../core/packet.ts";
 import type { IdentityTuple } from "../storage/policy-codec.ts";
 import { fromIdentityTuple, toIdentityTuple } from "../storage/policy-codec.ts";
-import type { CostCountsTuple, DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
+import type { CostCountsTuple, DailyCountTuple } from "../storage/cost-codec.ts";
 import {
   fromCostCountsTuple,
+  fromDailyCountTuple,
+  toCostCountsTuple,
+  toDailyCountTuple,
+} from "../storage/cost-codec.ts";
+import type { DeliveryStateTuple, SubscriptionTuple } from "../storage/record-codec.ts";
+import {
   fromDeliveryStateTuple,
   fromSubscriptionTuple,
-  toCostCountsTuple,
   toDeliveryStateTuple,
   toSubscriptionTuple,
 } from "../storage/record-codec.ts";
@@ -37,6 +42,7 @@ type ClientTuple = [
   subscriptions: Optional<SubscriptionTuple[]>,
   topicAliasMaximum: number,
   authenticationMethod: Optional<string>,
+  messagesToday?: Optional<DailyCountTuple>,
 ];
 
 type CostShareTuple = [run: number, sinceSec: number, ...counts: CostCountsTuple];
@@ -53,6 +59,7 @@ export type AttachmentTuple = [
   cost?: CostShareTuple | undefined,
   identity?: Optional<IdentityTuple>,
   address?: Optional<string>,
+  messagesToday?: DailyCountTuple,
 ];
 
 const problemInformationFlag = 1;
@@ -75,9 +82,11 @@ export function encodeAttachment(
     client === undefined ? undefined : toClientTuple(client),
     cost === undefined ? undefined : [cost.run, cost.sinceSec, ...toCostCountsTuple(cost.counts)],
   ];
-  if (identity !== undefined || address !== undefined) {
+  const messagesToday = cost?.messagesToday;
+  if (identity !== undefined || address !== undefined || messagesToday !== undefined) {
     tuple.push(identity && toIdentityTuple(identity), address);
   }
+  if (messagesToday !== undefined) tuple.push(toDailyCountTuple(messagesToday));
   return tuple;
 }
 
@@ -95,7 +104,7 @@ export function decodeAttachment(value: unknown): DecodedAttachment | undefined 
   return {
     connectionId: tuple[1],
     attachment: fromAttachmentTuple(tuple),
-    ...(isSet(cost) && { cost: fromCostShareTuple(cost) }),
+    ...(isSet(cost) && { cost: fromCostShareTuple(cost, tuple[10]) }),
   };
 }
 
@@ -116,13 +125,14 @@ function fromAttachmentTuple(tuple: AttachmentTuple): ConnectionAttachment {
   };
 }
 
-function fromCostShareTuple(tuple: CostShareTuple): CostShare {
-  return { run: tuple[0], sinceSec: tuple[1], counts: fromCostCountsTuple(tuple.slice(2)) };
+function fromCostShareTuple(tuple: CostShareTuple, messagesToday: Optional<DailyCountTuple>): CostShare {
+  const share = { run: tuple[0], sinceSec: tuple[1], counts: fromCostCountsTuple(tuple.slice(2)) };
+  return isSet(messagesToday) ? { ...share, messagesToday: fromDailyCountTuple(messagesToday) } : share;
 }
 
 function toClientTuple(client: AttachedClient): ClientTuple {
   const flags = (client.problemInformation ? problemInformationFlag : 0) | (client.logged ? loggedFlag : 0);
-  return [
+  const tuple: ClientTuple = [
     client.protocolVersion,
     client.clientId,
     client.incarnation,
@@ -138,12 +148,15 @@ function toClientTuple(client: AttachedClient): ClientTuple {
     client.topicAliasMaximum,
     client.authenticationMethod,
   ];
+  if (client.messagesToday !== undefined) tuple.push(toDailyCountTuple(client.messagesToday));
+  return tuple;
 }
 
 function fromClientTuple(tuple: ClientTuple): AttachedClient {
   const maximumPacketSizeBytes = tuple[6];
   const subscriptions = tuple[11];
   const authenticationMethod = tuple[13];
+  const messagesToday = tuple[14];
   return {
     protocolVersion: tuple[0],
     clientId: tuple[1],
@@ -159,6 +172,7 @@ function fromClientTuple(tuple: ClientTuple): AttachedClient {
     logged: (tuple[7] & loggedFlag) !== 0,
     ...(isSet(maximumPacketSizeBytes) && { maximumPacketSizeBytes }),
     ...(isSet(authenticationMethod) && { authenticationMethod }),
+    ...(isSet(messagesToday) && { messagesToday: fromDailyCountTuple(messagesToday) }),
     ...(isSet(subscriptions) && { subscriptions: subscriptions.map(fromSubscriptionTuple) }),
   };
 }

@@ -83,12 +83,14 @@ export class ShardHost {
 
   receive(socket: ClientSocket, data: ArrayBuffer | string): void {
     this.#cost.framesReceived += 1;
-    if (typeof data !== "string") this.#sockets.traffic.bytesReceived += data.byteLength;
+    const sizeBytes = typeof data === "string" ? data.length : data.byteLength;
+    if (typeof data !== "string") this.#sockets.traffic.bytesReceived += sizeBytes;
     const { packets, fault } = socket.decode(data);
     this.#handle({
       type: "receive",
       connectionId: socket.connectionId,
       packets,
+      sizeBytes,
       unfinished: socket.isInsidePacket,
       ...(fault !== undefined && { fault }),
     });

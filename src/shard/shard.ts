@@ -6,7 +6,13 @@ import type { Policy } from "../core/access/policy.ts";
 import type { BackupCursor, BackupUnavailable, ImportRequest } from "../core/backup/record.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
-import { assignedClientIdHeader, isShard, parseShardName, shardStub } from "../shard-address.ts";
+import {
+  assignedClientIdHeader,
+  clientAddressHeader,
+  isShard,
+  parseShardName,
+  shardStub,
+} from "../shard-address.ts";
 import { RegistryClient } from "../registry-client.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
@@ -281,18 +287,15 @@ export class Shard extends DurableObject<Env> {
 function arrivalOf({ headers, url }: Request): Arrival {
   const clientIdHint = new URL(url).searchParams.get("clientId");
   const randomClientId = headers.get(assignedClientIdHeader);
-  const address = headers.get("cf-connecting-ip");
+  const address = headers.get(clientAddressHeader);
   const identity = identityOf(headers);
   return {
     ...(clientIdHint !== null && { clientIdHint }),
     ...(randomClientId !== null && { randomClientId }),
     ...(identity !== undefined && { identity }),
-    ...(address !== null && address.length <= addressLengthMax && { address }),
+    ...(address !== null && { address }),
   };
 }
-
-/** Of an IPv6 address as text. */
-const addressLengthMax = 45;
 
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */
 function isSendable(code: number): boolean {

@@ -3,9 +3,6 @@
  * wake-up. Every record begins with its format number.
  */
 import { Decoder, encode } from "@msgpack/msgpack";
-import type { CostRecord } from "../core/cost/cost-meter.ts";
-import type { CostCounts } from "../core/cost/counts.ts";
-import { costNames, countsOf } from "../core/cost/counts.ts";
 import type { ApplicationMessage, QoS, UserProperty, WillMessage } from "../core/packet.ts";
 import type { Letter } from "../core/peers/message.ts";
 import type { Publication } from "../core/publication.ts";
@@ -21,6 +18,8 @@ import type {
   SubscriptionRecord,
 } from "../core/storage-port.ts";
 import { readable } from "./unreadable-error.ts";
+import type { CostTuple } from "./cost-codec.ts";
+import { fromCostTuple, toCostTail } from "./cost-codec.ts";
 
 const format = 1;
 
@@ -74,11 +73,6 @@ type SegmentHeadTuple = [
 ];
 
 export type PublicationTuple = [message: MessageTuple, expiresAtMs: Optional<number>];
-
-/** By the positions of {@link costNames}. */
-export type CostCountsTuple = readonly number[];
-
-type CostTuple = [run: number, sinceSec: number, base: CostCountsTuple, total: CostCountsTuple];
 
 const phases: readonly InflightRecord["phase"][] = ["awaitingPuback", "awaitingPubrec", "awaitingPubcomp"];
 
@@ -238,26 +232,6 @@ function decodeRecord<Tuple extends unknown[]>(bytes: Uint8Array): Tuple {
   const found = record.shift();
   if (found !== format) throw new Error(`Stored record has format ${found}; this version reads ${format}`);
   return record as unknown as Tuple;
-}
-
-export function toCostCountsTuple(counts: CostCounts): CostCountsTuple {
-  return costNames.map((name) => counts[name]);
-}
-
-/** What an older release did not count is 0. */
-export function fromCostCountsTuple(tuple: CostCountsTuple): CostCounts {
-  return countsOf((_, index) => tuple[index] ?? 0);
-}
-
-/** Rows have it at their end, or not at all. */
-function toCostTail(cost: CostRecord | undefined): CostTuple[] {
-  if (cost === undefined) return [];
-  const { run, sinceSec, base, total } = cost;
-  return [[run, sinceSec, toCostCountsTuple(base), toCostCountsTuple(total)]];
-}
-
-function fromCostTuple([run, sinceSec, base, total]: CostTuple): CostRecord {
-  return { run, sinceSec, base: fromCostCountsTuple(base), total: fromCostCountsTuple(total) };
 }
 
 function isSet<Value>(value: Optional<Value>): value is Value {

@@ -1,5 +1,6 @@
 /** Arbitrary stored records; optional fields are absent in some cases, never undefined. */
 import fc from "fast-check";
+import type { DailyCount } from "../../src/core/abuse/daily-count.ts";
 import type { CostRecord } from "../../src/core/cost/cost-meter.ts";
 import { countsOf } from "../../src/core/cost/counts.ts";
 import type { Identity } from "../../src/core/access/identity.ts";
@@ -182,7 +183,12 @@ const letter: fc.Arbitrary<Letter> = fc.oneof(
 
 const counts = fc.array(count, { minLength: 20 }).map((all) => countsOf((_, index) => all[index] ?? 0));
 
-const cost = record<CostRecord>({ run: uint32, sinceSec: uint32, base: counts, total: counts });
+const messagesToday = record<DailyCount>({ day: fc.nat(100_000), count: uint32 });
+
+const cost = record<CostRecord>(
+  { run: uint32, sinceSec: uint32, base: counts, total: counts, messagesToday },
+  ["messagesToday"],
+);
 
 export const sessionRecord = record<SessionRecord>(
   {

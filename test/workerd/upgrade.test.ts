@@ -4,7 +4,7 @@ import { identityHeader, identityOf } from "../../src/auth/identity-header.ts";
 import { configOf } from "../../src/config.ts";
 import { handleUpgrade } from "../../src/edge/upgrade.ts";
 import type { Env } from "../../src/env.ts";
-import { assignedClientIdHeader } from "../../src/shard-address.ts";
+import { assignedClientIdHeader, clientAddressHeader } from "../../src/shard-address.ts";
 import { encodeClientPacket } from "../codec/client-encode.ts";
 import { connectPacket } from "./packets.ts";
 
@@ -15,12 +15,18 @@ const page = "https://app.example";
 class Edge {
   readonly requests: { readonly name: string; readonly request: Request }[] = [];
   readonly #variables: Readonly<Record<string, string>>;
+  readonly #bindings: Partial<Env>;
 
-  constructor(variables: Readonly<Record<string, string>> = {}) {
+  constructor(variables: Readonly<Record<string, string>> = {}, bindings: Partial<Env> = {}) {
     this.#variables = variables;
+    this.#bindings = bindings;
   }
 
-  async upgrade(query = "", headers: Record<string, string> = {}, cf: object = {}): Promise<Response> {
+  async upgrade(
+    query = "",
+    headers: Record<string, string> = {},
+    cf: object = { colo: "CDG" },
+  ): Promise<Response> {
     const config = configOf(this.#variables, "default");
     if (config === undefined) throw new Error("there is always a default namespace");
     const request = new Request(`https://broker.example/mqtt${query}`, {
@@ -29,7 +35,7 @@ class Edge {
     Object.defineProperty(request, "cf", { value: cf });
     const SHARD = { getByName: (name: string) => ({ fetch: (seen: Request) => this.#shard(name, seen) }) };
     const context = { waitUntil: () => {} };
-    return handleUpgrade(request, { SHARD } as unknown as Env, config, context);
+    return handleUpgrade(request, { SHARD, ...this.#bindings } as unknown as Env, config, context);
   }
 
   /** The one request that has come to a shard. */
@@ -182,5 +188,69 @@ describe("An upgrade without credentials", () => {
       method: "certificate",
       username: "Lučić",
     });
+  });
+});
+
+describe("The client's address", () => {
+  const forged = { "cf-connecting-ip": "192.0.2.1", [clientAddressHeader]: "192.0.2.2" };
+
+  async function addressSeen(
+    variables: Record<string, string>,
+    headers: Record<string, string>,
+    cf: object,
+  ): Promise<string | null> {
+    const edge = new Edge(variables);
+    expect((await edge.upgrade("", headers, cf)).status).toBe(101);
+    return edge.passed.request.headers.get(clientAddressHeader);
+  }
+
+  test("is what Cloudflare says", async () => {
+    expect(await addressSeen({}, forged, { colo: "CDG" })).toBe("192.0.2.1");
+  });
+
+  test("is not what a client says elsewhere", async () => {
+    expect(await addressSeen({}, forged, {})).toBeNull();
+  });
+
+  test.each([
+    ["192.0.2.9", "192.0.2.9"],
+    ["192.0.2.8, 192.0.2.9", "192.0.2.9"],
+    ["192.0.2.9:4711", "192.0.2.9"],
+    ["[2001:db8::9]:4711", "2001:db8::9"],
+    ["2001:db8::9", "2001:db8::9"],
+    ["unknown", null],
+    ["", null],
+  ])("is what the header of a trusted proxy says last: %s", async (text, address) => {
+    const headers = { ...forged, "x-forwarded-for": text };
+    expect(await addressSeen({ CLIENT_ADDRESS_HEADER: "X-Forwarded-For" }, headers, {})).toBe(address);
+  });
+});
+
+describe("An upgrade beyond the rate that Cloudflare counts", () => {
+  function setUp(success: boolean): { edge: Edge; keys: string[] } {
+    const keys: string[] = [];
+    const limit = async ({ key }: { key: string }) => {
+      keys.push(key);
+      return { success };
+    };
+    return { edge: new Edge({ ANONYMOUS: "true" }, { CONNECT_RATE: { limit } as RateLimit }), keys };
+  }
+
+  test("gets 429, and wakes no shard", async () => {
+    const { edge, keys } = setUp(false);
+    const response = await edge.upgrade("", { "cf-connecting-ip": "2001:db8::1" });
+    expect(response.status).toBe(429);
+    expect(response.headers.get("retry-after")).toBe("60");
+    expect(await detailOf(response)).toMatch(/address/);
+    expect(keys).toEqual(["default 2001:db8:0:0::/64"]);
+    expect(edge.requests).toEqual([]);
+  });
+
+  test("is not one within it, nor one of whose address nothing is known", async () => {
+    const within = setUp(true);
+    expect((await within.edge.upgrade("", { "cf-connecting-ip": "192.0.2.1" })).status).toBe(101);
+    const unknown = setUp(false);
+    expect((await unknown.edge.upgrade()).status).toBe(101);
+    expect(unknown.keys).toEqual([]);
   });
 });

@@ -121,6 +121,8 @@ export function handleStep(
       handleSuccess(context, connection, authentication, step, nowMs);
       break;
     case "failure":
+      if (wrongCredentials.includes(step.reasonCode))
+        context.abuse.noteFailedLogin(connection.address, nowMs);
       end(context, connection, step, nowMs);
   }
   return true;
@@ -258,6 +260,9 @@ function end(context: ShardContext, connection: Connection, refusal: Refusal, no
   const reasonCode = disconnectCodes[refusal.reasonCode] ?? refusal.reasonCode;
   disconnect(context, connection, reasonCode, refusal.reasonString, nowMs);
 }
+
+/** Who guesses is told one of these; what fails without the client's doing has others. */
+const wrongCredentials: readonly ReasonCode[] = [ReasonCode.BadUserNameOrPassword, ReasonCode.NotAuthorized];
 
 /** What DISCONNECT has instead of codes that only CONNACK may have (section 2.4). */
 const disconnectCodes: Partial<Record<ReasonCode, ReasonCode>> = {

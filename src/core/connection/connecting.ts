@@ -19,6 +19,11 @@ const tooSmall: Refusal = {
   reasonString: "No CONNACK fits into the client's Maximum Packet Size",
 };
 
+const crowdedNamespace: Refusal = {
+  reasonCode: ReasonCode.QuotaExceeded,
+  reasonString: "The namespace has as many connections as it may",
+};
+
 /** What an authentication adds to CONNACK. */
 type AuthenticationAnswer = Pick<ConnackPacket, "authenticationMethod" | "authenticationData">;
 
@@ -89,10 +94,14 @@ export function connectRefusalOf(
 ): Refusal | undefined {
   const { limits, isUtf8 } = context.config;
   if (context.unavailability !== undefined) return context.unavailability;
+  const { abuse } = context;
+  const { address } = connection;
   const clientId = clientIdOf(connection, packet);
   return (
+    abuse.arrivalRefusalOf(address, nowMs) ??
     clientIdRefusalOf(connection, clientId, limits) ??
     placeRefusalOf(context, clientId) ??
+    abuse.flapRefusalOf(clientId, address, nowMs) ??
     banRefusalOf(context, connection, clientId, nowMs) ??
     (packet.will && capabilityRefusalOf(packet.will, limits)) ??
     (packet.will && messageRefusalOf(packet.will, limits, isUtf8))
@@ -130,9 +139,12 @@ function placeRefusalOf({ config, shardIndex }: ShardContext, clientId: string):
 }
 
 function crowdRefusalOf({ config, sessions }: ShardContext, clientId: string): Refusal | undefined {
-  const { connectionsMax, serverReference } = config.limits;
+  const { abuse, connectionsMax, serverReference } = config.limits;
   const takesOver = sessions.find(clientId)?.connection !== undefined;
-  if (takesOver || sessions.connectedCount < connectionsMax) return undefined;
+  const { connectedCount } = sessions;
+  const isShareTaken = abuse.shardConnectionsMax > 0 && connectedCount >= abuse.shardConnectionsMax;
+  if (!takesOver && isShareTaken) return crowdedNamespace;
+  if (takesOver || connectedCount < connectionsMax) return undefined;
   const reasonCode = serverReference === undefined ? ReasonCode.ServerBusy : ReasonCode.UseAnotherServer;
   return { reasonCode, reasonString: `More than ${connectionsMax} connections` };
 }
@@ -185,6 +197,7 @@ function attach(
   nowMs: number,
 ): { session: Session; sessionPresent: boolean } {
   const found = takeOver(context, packet, clientId, nowMs);
+  context.abuse.dailyMessages.join(connection, clientId);
   const sessionExpiryIntervalSec = limitedSessionExpirySec(context.config.limits, packet);
   const session = found ?? context.sessions.create(clientId, sessionExpiryIntervalSec > 0);
   context.sessions.connect(session, connection, nowMs);

@@ -1,3 +1,5 @@
+import type { DailyCount } from "../abuse/daily-count.ts";
+import type { Inflow } from "../abuse/inflow.ts";
 import type { Identity } from "../access/identity.ts";
 import { anonymousIdentity, identitySizeBytes } from "../access/identity.ts";
 import type { Permissions } from "../access/permissions.ts";
@@ -51,6 +53,10 @@ export class Connection {
   authentication: Authentication | undefined;
   /** Counts the questions to the host about credentials: older answers are stale. */
   attempt = 0;
+  /** What the client has said of late, if that is limited. */
+  inflow: Inflow | undefined;
+  /** What it has published on the day of its last message, if that is limited. */
+  messagesToday: DailyCount | undefined;
   outboundTopicAliases = noTopicAliases;
   /** When the alarm last came by although the connection was not silent for too long. */
   lookedAtMs = 0;
@@ -181,7 +187,7 @@ export class Connection {
   }
 
   #attachedClient(): AttachedClient | undefined {
-    const { lastSeenAtMs, maximumPacketSizeBytes } = this;
+    const { lastSeenAtMs, maximumPacketSizeBytes, messagesToday } = this;
     if (this.session === undefined) return this.#sleeping && { ...this.#sleeping, lastSeenAtMs };
     if (this.client === undefined) return undefined;
     return {
@@ -190,6 +196,7 @@ export class Connection {
       ...this.session.attached(),
       lastSeenAtMs,
       ...(maximumPacketSizeBytes !== undefined && { maximumPacketSizeBytes }),
+      ...(messagesToday !== undefined && { messagesToday }),
       topicAliases: [...this.topicAliases],
     };
   }
@@ -210,6 +217,7 @@ export class Connection {
         authenticationMethod: client.authenticationMethod,
       }),
     };
+    this.messagesToday = client.messagesToday;
     this.maximumPacketSizeBytes = client.maximumPacketSizeBytes;
     if (topicAliasMaximum > 0) this.outboundTopicAliases = new OutboundTopicAliases(topicAliasMaximum);
     this.#savedLastSeenAtMs = client.lastSeenAtMs;

@@ -63,6 +63,7 @@ export function detach(context: ShardContext, connection: Connection, nowMs: num
   connection.session = undefined;
   connection.authentication?.parked.take();
   if (session === undefined || session.connection !== connection) return;
+  context.abuse.dailyMessages.leave(connection, session.clientId);
   context.sessions.disconnect(session, nowMs);
   session.volatileSinceMs = undefined;
   session.outbound.rest();

@@ -189,7 +189,7 @@ function receiveQos2(
 }
 
 function publish(
-  { access, config, owners }: ShardContext,
+  { abuse, access, config, output, owners }: ShardContext,
   connection: Connection,
   session: Session,
   message: ApplicationMessage,
@@ -199,7 +199,9 @@ function publish(
   const { topicName, qos, retain } = message;
   const refusal =
     messageRefusalOf(message, config.limits, config.isUtf8) ??
-    access.publishRefusalOf(connection, topicName, qos, retain);
+    access.publishRefusalOf(connection, topicName, qos, retain) ??
+    abuse.dailyMessages.refusalOf(connection, nowMs);
+  if (connection.messagesToday !== undefined) output.outdatedAttachments.add(connection);
   if (refusal === undefined) {
     // A persistent session remembers the identifier, so the message is remembered with it.
     const isDurable = message.qos === 2 && session.isPersistent;

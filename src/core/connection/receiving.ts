@@ -31,6 +31,7 @@ export interface Received {
   readonly packets: readonly ClientPacket[];
   /** What follows the packets and is none. */
   readonly fault?: Fault;
+  readonly sizeBytes: number;
   /** The message ended inside a packet, whose other bytes are awaited. */
   readonly unfinished: boolean;
 }
@@ -39,11 +40,13 @@ export interface Received {
 export function receive(
   context: ShardContext,
   connection: Connection,
-  { packets, fault, unfinished }: Received,
+  { packets, fault, sizeBytes, unfinished }: Received,
   nowMs: number,
 ): void {
   connection.lastSeenAtMs = packets.length > 0 ? nowMs : connection.lastSeenAtMs;
-  handlePackets(context, connection, packets, nowMs);
+  const excess = context.abuse.bytesRefusalOf(connection, sizeBytes, nowMs);
+  if (excess === undefined) handlePackets(context, connection, packets, nowMs);
+  else slowDown(context, connection, excess, nowMs);
   if (fault !== undefined && !connection.isClosed) handleFault(context, connection, fault, nowMs);
   if (connection.isClosed) return;
   noteUnfinished(context, connection, unfinished, packets.length > 0, nowMs);
@@ -128,6 +131,11 @@ function handlePacket(
     context.output.close(connection, isExpected ? 1000 : 1002, "Not authenticated");
     return;
   }
+  const excess = context.abuse.packetRefusalOf(connection, packet, nowMs);
+  if (excess !== undefined) {
+    slowDown(context, connection, excess, nowMs);
+    return;
+  }
   if (packet.type === "pingreq") {
     // [MQTT-3.12.4-1].
     context.output.send(connection, { type: "pingresp" });
@@ -146,6 +154,17 @@ function handlePacket(
   } else {
     disconnect(context, connection, ReasonCode.ProtocolError, "The first packet is not CONNECT", nowMs);
   }
+}
+
+/** The client has to come again, with less. */
+function slowDown(
+  context: ShardContext,
+  connection: Connection,
+  { reasonCode, reasonString }: Refusal,
+  nowMs: number,
+): void {
+  context.load(nowMs);
+  disconnect(context, connection, reasonCode, reasonString, nowMs);
 }
 
 /** CONNECT: refused, or authenticated first, or completed at once. */

@@ -1,3 +1,5 @@
+import type { DailyCount } from "../abuse/daily-count.ts";
+import { laterOf } from "../abuse/daily-count.ts";
 import type { ShardStorage } from "../storage-port.ts";
 import type { CostCounts } from "./counts.ts";
 import { costNames, minus, noCounts, plus } from "./counts.ts";
@@ -13,6 +15,7 @@ export interface CostShare {
   /** When counting began, in s since 1970. */
   readonly sinceSec: number;
   readonly counts: CostCounts;
+  readonly messagesToday?: DailyCount;
 }
 
 /** What a row keeps of the count. */
@@ -24,6 +27,7 @@ export interface CostRecord {
   readonly base: CostCounts;
   /** All that was counted before the row was written. */
   readonly total: CostCounts;
+  readonly messagesToday?: DailyCount;
 }
 
 /** The count of one object, since {@link sinceSec}. */
@@ -52,6 +56,8 @@ export class CostMeter {
   callsMade = 0;
   alarms = 0;
   alarmsSet = 0;
+  /** What has been published to the shard on the day of the last message, if that is limited. It costs nothing, but goes the same way. */
+  messagesToday: DailyCount | undefined;
   readonly #rows: RowCounts;
   #awakeMs = 0;
   #notedAtMs = 0;
@@ -93,6 +99,7 @@ export class CostMeter {
   /** A socket has woken with that share, or with none. */
   noteWoken(connectionId: string, share: CostShare | undefined): void {
     if (share === undefined || this.#shares.has(connectionId)) return;
+    this.messagesToday = laterOf(this.messagesToday, share.messagesToday);
     this.#run ??= share.run;
     // Of a run that has ended, all that is left is what a row has of it.
     if (share.run !== this.#run) return;
@@ -105,13 +112,14 @@ export class CostMeter {
   /** A row has been read. */
   noteRow(record: CostRecord | undefined): void {
     if (record === undefined) return;
+    this.messagesToday = laterOf(this.messagesToday, record.messagesToday);
     if (this.#row === undefined || isNewer(record.total, this.#row.total)) this.#row = record;
   }
 
   /** What the socket's attachment has to keep. */
   shareOf(connectionId: string): CostShare {
     const counts = this.#shares.get(connectionId) ?? noCounts;
-    return { run: this.#claimRun(), sinceSec: this.sinceSec, counts };
+    return { run: this.#claimRun(), sinceSec: this.sinceSec, counts, ...this.#day };
   }
 
   /** Something has been counted that is in no share. */
@@ -140,7 +148,7 @@ export class CostMeter {
   record(): CostRecord {
     // Which run it is decides what the base is.
     const run = this.#claimRun();
-    return { run, sinceSec: this.sinceSec, base: this.#base, total: this.#total };
+    return { run, sinceSec: this.sinceSec, base: this.#base, total: this.#total, ...this.#day };
   }
 
   /** As far as rows and sockets have been read. */
@@ -154,6 +162,11 @@ export class CostMeter {
   /** When counting began, in s since 1970. */
   get sinceSec(): number {
     return Math.min(this.#startedAtSec, this.#sharesSinceSec, this.#row?.sinceSec ?? Infinity);
+  }
+
+  get #day(): { readonly messagesToday?: DailyCount } {
+    const { messagesToday } = this;
+    return messagesToday === undefined ? {} : { messagesToday };
   }
 
   get #total(): CostCounts {
