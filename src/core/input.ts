@@ -1,6 +1,7 @@
 /** What happens to a shard. Every input is handled in one synchronous turn. */
 import type { Identity } from "./access/identity.ts";
 import type { Policy } from "./access/policy.ts";
+import type { Order } from "./administration/administration.ts";
 import type { AuthenticationStep } from "./authentication.ts";
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
@@ -84,11 +85,20 @@ export type Input =
   | { readonly type: "alarm" }
   /** What is known of a user has changed: who is connected as that user has to authenticate anew. */
   | { readonly type: "revoke"; readonly username: string }
+  /** An operator has something done. */
+  | { readonly type: "administer"; readonly order: Order }
   /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
   | { readonly type: "drain" };
 
 /** Inputs from outside, other than the alarm itself. */
-export const wakes: readonly Input["type"][] = ["open", "receive", "closed", "called", "policy"];
+export const wakes: readonly Input["type"][] = [
+  "open",
+  "receive",
+  "closed",
+  "called",
+  "policy",
+  "administer",
+];
 
 /** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */
 export const joins: readonly Input["type"][] = ["settle", "receive", "authenticated", "called", "answered"];

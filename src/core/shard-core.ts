@@ -1,4 +1,5 @@
 import { Access } from "./access/access.ts";
+import { Administration } from "./administration/administration.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
 import type { CoreConfig } from "./config.ts";
@@ -52,6 +53,7 @@ export class ShardCore implements ShardContext {
   readonly delivering: Delivering;
   readonly owners: TopicOwners;
   readonly replaying: Replaying;
+  readonly administration: Administration;
   readonly #ports: ShardPorts;
   readonly #parts: ShardParts;
   readonly #serverTopics: ServerTopics;
@@ -71,15 +73,8 @@ export class ShardCore implements ShardContext {
     this.access = new Access(config, ports.storage);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
-    const isStorageFull = (): boolean => this.isStorageFull;
-    this.delivering = new Delivering(
-      config,
-      this.output,
-      this.log,
-      this.counters,
-      ports.sockets,
-      isStorageFull,
-    );
+    const isFull = (): boolean => this.isStorageFull;
+    this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets, isFull);
     this.#boot = new Boot(config.placement.layout);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
     this.#parts = this.#assemble();
@@ -98,6 +93,8 @@ export class ShardCore implements ShardContext {
       log: this.log,
       output: this.output,
     });
+    const commit = (): void => this.#settling.commit(this.#nowMs);
+    this.administration = new Administration(this, this.#parts.retained, commit);
     this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
   }
@@ -187,6 +184,9 @@ export class ShardCore implements ShardContext {
         return this.#replacePolicy(input, nowMs);
       case "revoke":
         return this.#revoke(input.username, nowMs);
+      case "administer":
+        this.administration.carryOut(input.order, nowMs);
+        return this.#connections.dropClosed();
       case "closed":
         return this.#closed(input.connectionId, nowMs);
       case "load":
@@ -286,11 +286,8 @@ export class ShardCore implements ShardContext {
   }
 
   #timer(nowMs: number): void {
-    for (
-      let one = this.clock.takeIncompleteConnection(nowMs);
-      one;
-      one = this.clock.takeIncompleteConnection(nowMs)
-    ) {
+    const { clock } = this;
+    for (let one = clock.takeIncompleteConnection(nowMs); one; one = clock.takeIncompleteConnection(nowMs)) {
       if (one.client !== undefined) this.load(nowMs);
       const { reasonCode, reasonString } = one.incompleteness;
       if (!giveUp(this, one, nowMs)) disconnect(this, one, reasonCode, reasonString, nowMs);
@@ -298,7 +295,7 @@ export class ShardCore implements ShardContext {
     }
     this.#parts.peers.tick(nowMs);
     this.#parts.subscriberRoutes.tick(nowMs);
-    for (let one = this.clock.takeVolatileSession(nowMs); one; one = this.clock.takeVolatileSession(nowMs)) {
+    for (let one = clock.takeVolatileSession(nowMs); one; one = clock.takeVolatileSession(nowMs)) {
       if (this.delivering.spill(one, nowMs)) this.replaying.spill(one, nowMs);
     }
     if (this.#settling.takeReplayDue(nowMs)) {
@@ -381,15 +378,12 @@ export class ShardCore implements ShardContext {
   }
 
   #figures(nowMs: number): ServerFigures {
-    const { config, counters, sessions, log } = this;
+    const { counters, sessions, log } = this;
+    const { version } = this.config;
     const { cost, traffic } = this.#ports;
     const { peers, retained } = this.#parts;
-    const { version } = config;
-    const startedAtMs = this.#startedAtMs;
-    return figuresOf(
-      { version, startedAtMs, counters, sessions, log, retained, peers, traffic, cost },
-      nowMs,
-    );
+    const own = { version, startedAtMs: this.#startedAtMs, counters, sessions, log };
+    return figuresOf({ ...own, retained, peers, traffic, cost }, nowMs);
   }
 
   /** `$SYS` costs nothing while nobody is subscribed to it. */

@@ -17,6 +17,7 @@ import { DueTimer } from "./due-timer.ts";
 import { PeerCalls } from "./peer-calls.ts";
 import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
 import { Quarantine } from "./quarantine.ts";
+import { ShardAdministration } from "./shard-administration.ts";
 import type { Arrival, ShardPlatform } from "./shard-platform.ts";
 import { Sockets } from "./sockets.ts";
 import { Turns } from "./turns.ts";
@@ -28,6 +29,10 @@ export class ShardHost {
   readonly #sockets: Sockets;
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
+  readonly administration = new ShardAdministration(
+    () => this.#core.administration,
+    (input) => this.#handle(input),
+  );
   readonly #authentications: Authentications;
   readonly #cost: CostMeter;
   readonly #turns = new Turns(
