@@ -35,11 +35,13 @@ admin.use(
   }),
 );
 
-const addRoutes = [
-  ...[...namespaceRoutes, ...userRoutes, ...policyRoutes, ...tokenRoutes],
-  ...[...clientRoutes, ...sessionRoutes, ...retainedRoutes, ...auditRoutes],
-];
-for (const addRoute of addRoutes) addRoute(admin);
+const routes = [namespaceRoutes, userRoutes, policyRoutes, tokenRoutes].concat([
+  clientRoutes,
+  sessionRoutes,
+  retainedRoutes,
+  auditRoutes,
+]);
+for (const addRoute of routes.flat()) addRoute(admin);
 
 admin.openAPIRegistry.registerComponent("securitySchemes", operatorSecurity, {
   type: "http",
