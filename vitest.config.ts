@@ -35,6 +35,7 @@ const workerd = {
         compatibilityFlags: [...COMPATIBILITY_FLAGS],
         bindings: {
           ANONYMOUS: "true",
+          NAMESPACES: '{"tenant": {}}',
           SYS_TOPICS: "everybody",
           SHARDS: "1",
           SOCKETS: "hibernating",

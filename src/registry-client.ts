@@ -42,18 +42,18 @@ export class RegistryClient implements Users {
   /** The audit log tells of it first: no change is made that it does not know. */
   async putUser(actor: string, username: string, change: UserChange): Promise<PutUserAnswer> {
     await this.policies.recordChange(actor, "user.put", username);
-    const name = nameOf(username);
+    const name = userNameOf(username);
     return this.#bucket(name).putUser(name, change);
   }
 
   async deleteUser(actor: string, username: string): Promise<boolean> {
     await this.policies.recordChange(actor, "user.delete", username);
-    const name = nameOf(username);
+    const name = userNameOf(username);
     return this.#bucket(name).deleteUser(name);
   }
 
   getUser(username: string): Promise<User | undefined> {
-    const name = nameOf(username);
+    const name = userNameOf(username);
     return this.#bucket(name).getUser(name);
   }
 
@@ -80,6 +80,6 @@ export class RegistryClient implements Users {
 }
 
 /** The name by which a user is kept. One that nobody may have is nobody's in any bucket. */
-function nameOf(username: string): string {
+export function userNameOf(username: string): string {
   return prepared(username, usernameBytesMax) ?? username;
 }

@@ -51,9 +51,10 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
     types: ["env"],
   },
   edge: {
-    values: "edge core codec backup auth config settings shard-address registry-client subprotocol".split(
-      " ",
-    ),
+    values:
+      "edge core codec backup auth config settings version registry shard-address registry-client subprotocol".split(
+        " ",
+      ),
     types: ["env"],
   },
   worker: { values: ["edge", "shard", "registry"] },

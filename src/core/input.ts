@@ -1,6 +1,7 @@
 /** What happens to a shard. Every input is handled in one synchronous turn. */
 import type { Identity } from "./access/identity.ts";
 import type { Policy } from "./access/policy.ts";
+import type { Order } from "./administration/administration.ts";
 import type { AuthenticationStep } from "./authentication.ts";
 import type { ClientPacket, ProtocolVersion } from "./packet.ts";
 import type { ReasonCode } from "./reason-code.ts";
@@ -91,6 +92,8 @@ export type Input =
   | { readonly type: "export"; readonly callId: number; readonly cursor?: BackupCursor }
   /** Records of a backup have come. */
   | { readonly type: "import"; readonly callId: number; readonly request: ImportRequest }
+  /** An operator has something done. */
+  | { readonly type: "administer"; readonly order: Order }
   /** The host shuts down: say so to the clients, keep their sessions, publish no Will. */
   | { readonly type: "drain" };
 
@@ -103,6 +106,7 @@ export const wakes: readonly Input["type"][] = [
   "policy",
   "export",
   "import",
+  "administer",
 ];
 
 /** Inputs whose output may be joined with that of others: the host says when it is enough, by "settle". */

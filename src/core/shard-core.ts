@@ -1,5 +1,6 @@
 import { Abuse } from "./abuse/abuse.ts";
 import { Access } from "./access/access.ts";
+import { Administration } from "./administration/administration.ts";
 import { Backup } from "./backup/backup.ts";
 import { Boot } from "./boot.ts";
 import { Clock } from "./clock.ts";
@@ -57,6 +58,7 @@ export class ShardCore implements ShardContext {
   readonly delivering: Delivering;
   readonly owners: TopicOwners;
   readonly replaying: Replaying;
+  readonly administration: Administration;
   readonly #ports: ShardPorts;
   readonly #parts: ShardParts;
   readonly #serverTopics: ServerTopics;
@@ -98,8 +100,10 @@ export class ShardCore implements ShardContext {
       log: this.log,
       output: this.output,
     });
+    const commit = (): void => this.#settling.commit(this.#nowMs);
+    this.administration = new Administration(this, this.#parts.retained, commit);
     this.#upkeep = new Upkeep(this, this.#boot, this.#serverTopics, ports.quarantined);
-    this.#backup = new Backup(this, this.#parts.retained, () => this.#settling.commit(this.#nowMs));
+    this.#backup = new Backup(this, this.#parts.retained, commit);
     this.delivering.onVolatile = (session) => this.clock.watchVolatile(session);
   }
 
@@ -193,6 +197,9 @@ export class ShardCore implements ShardContext {
         return this.#replacePolicy(input, nowMs);
       case "revoke":
         return this.#revoke(input.username, nowMs);
+      case "administer":
+        this.administration.carryOut(input.order, nowMs);
+        return this.#connections.dropClosed();
       case "closed":
         return this.#closed(input, nowMs);
       case "load":

@@ -1,6 +1,9 @@
 import { type Context, Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
 import { ConfigError, defaultNamespace } from "../config.ts";
 import type { Env } from "../env.ts";
+import { admin } from "./admin/admin.ts";
+import { ProblemError } from "./admin/problem-error.ts";
 import { exportPart } from "./backup-export.ts";
 import { importPart } from "./backup-import.ts";
 import { operatorRefusalOf } from "./operator.ts";
@@ -29,10 +32,13 @@ app.on(["GET", "POST"], "/api/v1/backup", (context) => backup(context, defaultNa
 app.on(["GET", "POST"], "/api/v1/backup/:namespace", (context) =>
   backup(context, context.req.param("namespace")),
 );
+app.route("/api/v1", admin);
 
 app.notFound(nothingThere);
 
 app.onError((error) => {
+  if (error instanceof ProblemError) return error.response;
+  if (error instanceof HTTPException) return problem(error.status, "Bad request", error.message);
   if (error instanceof ConfigError) {
     console.error(`duramq: setting ${error.message}`);
     return problem(500, "Misconfigured", `Setting ${error.message}`);

@@ -63,6 +63,7 @@ export function parseCommand(args: readonly string[], environment: Environment):
   };
   const variables = brokerVariables(config, environment);
   const namespaces = configsOf(variables);
+  refuseUnguarded(config.host, variables, namespaces);
   return { kind: "start", config: Object.freeze({ ...config, variables, namespaces }) };
 }
 
@@ -79,7 +80,6 @@ function brokerVariables(
     if (value !== undefined && value !== "") variables[name] = value;
   }
   Object.assign(variables, { SHARDS: String(shards), SOCKETS: sockets });
-  if (variables["ANONYMOUS"] === undefined) throw new StartError(unguarded(host));
   return variables;
 }
 
@@ -103,8 +103,18 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function unguarded(host: string): string {
-  return `--host (HOST): ${host} can be reached by others; set ANONYMOUS to "true" to let everybody in`;
+/** A broker that others can reach must say how it knows them, or that it need not. */
+function refuseUnguarded(
+  host: string,
+  variables: Readonly<Record<string, string>>,
+  namespaces: readonly Config[],
+): void {
+  const isMeant = variables["ANONYMOUS"] !== undefined || namespaces.some(({ core }) => core.authenticates);
+  if (isMeant) return;
+  const wanted = "OPERATOR_TOKEN for users, JWT_SECRET or JWT_JWKS_URL for tokens, or HOOK_URL";
+  throw new StartError(
+    `--host (HOST): ${host} can be reached by others; set ${wanted}, or ANONYMOUS to "true" to let everybody in`,
+  );
 }
 
 function parseFlags(args: readonly string[]) {

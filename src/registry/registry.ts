@@ -25,6 +25,12 @@ import { type PutUserAnswer, type User, UserBucket } from "./user-bucket.ts";
 
 export type { ApiToken, AuditEntry, IssueAnswer, PutPolicyAnswer, PutUserAnswer, User };
 
+/** What has been changed in a policy, for the audit log. */
+export interface PolicyChange {
+  readonly action: string;
+  readonly target: string;
+}
+
 /**
  * What a namespace knows of its users, and what it lets them do. An object is either one of the buckets of users, or the
  * one with the policy, the tokens of the administration and the audit log: its name says which. Called by the Worker and by
@@ -107,13 +113,15 @@ export class Registry extends DurableObject<Env> {
     actor: string,
     content: PolicyContent,
     expectedVersion: number,
+    change?: PolicyChange,
   ): Promise<PutPolicyAnswer & { pendingShards: number }> {
     const parsed = policyContentSchema.safeParse(content);
     if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
     const { shards } = this.#config.core.placement.layout;
     const answer = this.#policies.put(parsed.data, expectedVersion, shards);
     if (answer.type !== "done") return { ...answer, pendingShards: 0 };
-    this.#audit.record(actor, "policy.put", `version ${answer.version}`);
+    const { action, target } = change ?? { action: "policy.put", target: `version ${answer.version}` };
+    this.#audit.record(actor, action, target);
     this.#push.guard();
     return { ...answer, pendingShards: await this.#push.push() };
   }

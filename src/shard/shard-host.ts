@@ -16,9 +16,11 @@ import { Authentications } from "./authentications.ts";
 import { BackupCalls } from "./backup-calls.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { DueTimer } from "./due-timer.ts";
+import { randomNumber } from "./random-number.ts";
 import { PeerCalls } from "./peer-calls.ts";
 import { decodeBatch, encodeAnswer } from "./peer-codec.ts";
 import { Quarantine } from "./quarantine.ts";
+import { ShardAdministration } from "./shard-administration.ts";
 import type { Arrival, ShardPlatform } from "./shard-platform.ts";
 import { Sockets } from "./sockets.ts";
 import { Turns } from "./turns.ts";
@@ -31,6 +33,10 @@ export class ShardHost {
   readonly #quarantine = new Quarantine();
   readonly #calls: PeerCalls;
   readonly backups = new BackupCalls((input) => this.#handle(input));
+  readonly administration = new ShardAdministration(
+    () => this.#core.administration,
+    (input) => this.#handle(input),
+  );
   readonly #authentications: Authentications;
   readonly #cost: CostMeter;
   readonly #turns = new Turns(
@@ -379,15 +385,11 @@ export class ShardHost {
     const socket = this.#sockets.get(connectionId);
     if (socket === undefined) return;
     if (socket.attachment?.client?.protocolVersion === 5) {
-      const { ImplementationSpecificError: reasonCode } = ReasonCode;
+      const reasonCode = ReasonCode.ImplementationSpecificError;
       this.#sockets.write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
     }
     this.#sockets.close(connectionId, 1011, "Internal error");
   }
-}
-
-function randomNumber(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
 const unreadableReport = "duramq: every CONNECT is refused until the data can be read:";

@@ -3,9 +3,15 @@ import { Authenticator } from "../auth/authenticator.ts";
 import { identityOf } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
 import type { Policy } from "../core/access/policy.ts";
+import type { RetainedQuery } from "../core/administration/administration.ts";
+import type { Page } from "../core/administration/page.ts";
+import type { ClientInfo, ClientQuery, SessionInfo } from "../core/administration/session-queries.ts";
+import type { SessionQuery, SubscriptionInfo } from "../core/administration/session-queries.ts";
+import type { SubscriptionQuery } from "../core/administration/session-queries.ts";
 import type { BackupCursor, BackupUnavailable, ImportRequest } from "../core/backup/record.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import type { Layout } from "../core/placement.ts";
+import type { Publication } from "../core/publication.ts";
 import {
   assignedClientIdHeader,
   clientAddressHeader,
@@ -23,6 +29,7 @@ import type { Outcomes, PageOfLines } from "./backup-calls.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { PeerSession } from "./peer-session.ts";
+import type { ShardAdministration } from "./shard-administration.ts";
 import { ShardHost } from "./shard-host.ts";
 import type { Arrival } from "./shard-platform.ts";
 
@@ -166,6 +173,47 @@ export class Shard extends DurableObject<Env> {
     host.revoke(username);
   }
 
+  /** A page of the clients that are connected here, as of what operators ask in general. */
+  clients(query: ClientQuery): Page<ClientInfo> {
+    return this.#administration().questions.clients(query);
+  }
+
+  client(clientId: string): ClientInfo | undefined {
+    return this.#administration().questions.client(clientId);
+  }
+
+  disconnect(clientId: string): boolean {
+    return this.#administration().disconnect(clientId);
+  }
+
+  sessions(query: SessionQuery): Page<SessionInfo> {
+    return this.#administration().questions.sessions(query);
+  }
+
+  session(clientId: string): SessionInfo | undefined {
+    return this.#administration().questions.session(clientId);
+  }
+
+  endSession(clientId: string): boolean {
+    return this.#administration().endSession(clientId);
+  }
+
+  subscriptions(query: SubscriptionQuery): Page<SubscriptionInfo> {
+    return this.#administration().questions.subscriptions(query);
+  }
+
+  retainedNames(query: RetainedQuery): Page<string> {
+    return this.#administration().questions.retainedNames(query);
+  }
+
+  retainedMessage(topicName: string): Publication | undefined {
+    return this.#administration().questions.retained(topicName, this.nowMs());
+  }
+
+  deleteRetained(query: RetainedQuery): Page<string> {
+    return this.#administration().deleteRetained(query);
+  }
+
   /** A call of another shard of the namespace. */
   peer(bytes: Uint8Array): Promise<Uint8Array> {
     const host = this.#awake();
@@ -197,6 +245,14 @@ export class Shard extends DurableObject<Env> {
     );
     this.#sessions.add(session);
     return session;
+  }
+
+  /** A shard whose data belong to another layout is not to be looked at, nor changed. */
+  #administration(): ShardAdministration {
+    const host = this.#awake();
+    host.noteBilledCall();
+    if (host.foreignLayout !== undefined) throw new Error("The data of the shard belong to another layout");
+    return host.administration;
   }
 
   #endSession(session: PeerSession): void {

@@ -9,6 +9,7 @@ import { emptyPolicy } from "../../src/core/access/policy.ts";
 import type { Rule } from "../../src/core/access/rule.ts";
 import type { Identity } from "../../src/core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
+import type { Order } from "../../src/core/administration/administration.ts";
 import type { CoreConfig } from "../../src/core/config.ts";
 import { Counters } from "../../src/core/counters.ts";
 import type { CloseCode, Effect } from "../../src/core/effect.ts";
@@ -388,6 +389,11 @@ export class Harness implements World {
     const whole = { ...emptyPolicy, ...policy, version: policy.version ?? this.#policyVersion };
     for (const shard of this.shards) shard.handle({ type: "policy", policy: whole });
     this.#endTurn();
+  }
+
+  /** An operator gives an order to the shard. */
+  administer(shard: SimulatedShard, order: Order): void {
+    this.#event(shard, { type: "administer", order });
   }
 
   onCall(batch: Batch): void {

@@ -121,9 +121,16 @@ describe("anonymous access", () => {
 
   test("is refused to the world, unless it is asked for", () => {
     const message =
-      '--host (HOST): 0.0.0.0 can be reached by others; set ANONYMOUS to "true" to let everybody in';
+      '--host (HOST): 0.0.0.0 can be reached by others; set OPERATOR_TOKEN for users, JWT_SECRET or JWT_JWKS_URL for tokens, or HOOK_URL, or ANONYMOUS to "true" to let everybody in';
     expect(() => parseCommand(["--host=0.0.0.0"], {})).toThrow(message);
     expect(configOf(["--host=0.0.0.0"], { ANONYMOUS: "true" })?.variables["ANONYMOUS"]).toBe("true");
+  });
+
+  test("stays closed to the world where credentials are verified", () => {
+    const secret = "a-secret-of-thirty-two-characters-or-more";
+    for (const name of ["OPERATOR_TOKEN", "JWT_SECRET"]) {
+      expect(configOf(["--host=0.0.0.0"], { [name]: secret })?.variables["ANONYMOUS"]).toBeUndefined();
+    }
   });
 
   test("can be closed, which closes the broker", () => {

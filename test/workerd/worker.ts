@@ -120,7 +120,9 @@ export class TestRegistry extends Registry {
 /** The environment as it would be with the test's namespace in it, and with its calls watched. */
 function environmentOf({ id }: DurableObjectState, env: Env): Env {
   const namespace = namespaceOf(id.name ?? "");
-  const NAMESPACES = JSON.stringify({ [namespace]: settingsOf(namespace) });
+  // Those of the default namespace are the environment itself.
+  const others = namespace === "default" ? {} : { [namespace]: settingsOf(namespace) };
+  const NAMESPACES = JSON.stringify(others);
   const SHARD = {
     getByName: (...address: Parameters<Env["SHARD"]["getByName"]>) => {
       const stub = env.SHARD.getByName(...address) as DurableObjectStub<TestShard>;

@@ -52,7 +52,7 @@ export class Retained {
   store(publication: Publication, nowMs: number): void {
     const { topicName, payload } = publication.message;
     if (payload.length === 0) {
-      this.#clear(topicName);
+      this.clear(topicName);
       return;
     }
     if (!this.accepts(publication.message, nowMs)) return;
@@ -86,8 +86,19 @@ export class Retained {
   read(topicName: string, nowMs: number): Publication | undefined {
     const publication = this.#newest(topicName);
     if (publication === undefined || !isExpired(publication, nowMs)) return publication;
-    this.#clear(topicName);
+    this.clear(topicName);
     return undefined;
+  }
+
+  /** Removes the topic's retained message, if it has one. */
+  clear(topicName: string): void {
+    const topics = this.#index();
+    const topic = topics.get(topicName);
+    // A topic without a retained message costs no row.
+    if (topic === undefined) return;
+    topics.delete(topicName);
+    this.#blocks.clear(topic);
+    this.#unwritten.set(topic, undefined);
   }
 
   /** All that changed since the last flush, as rows. */
@@ -115,17 +126,7 @@ export class Retained {
     this.#index().matchNames("#", ({ topicName, expiresAtMs }) => {
       if (expiresAtMs !== undefined && expiresAtMs <= nowMs) expired.push(topicName);
     });
-    for (const topicName of expired) this.#clear(topicName);
-  }
-
-  #clear(topicName: string): void {
-    const topics = this.#index();
-    const topic = topics.get(topicName);
-    // A topic without a retained message costs no row.
-    if (topic === undefined) return;
-    topics.delete(topicName);
-    this.#blocks.clear(topic);
-    this.#unwritten.set(topic, undefined);
+    for (const topicName of expired) this.clear(topicName);
   }
 
   #index(): TopicTree<RetainedTopic> {
