@@ -17,6 +17,9 @@ const { version: workerdVersion } = createRequire(import.meta.url)("workerd/pack
 
 export { workerdVersion };
 
+/** An eviction waits for what is under way. */
+const evictMaxMs = 60_000;
+
 /** What workerd calls it when the inspector listens. */
 const inspectorName = "listen-inspector";
 
@@ -93,7 +96,7 @@ async function visit(port: number): Promise<void> {
 }
 
 async function evict(port: number): Promise<void> {
-  const { status } = await fetch(`http://127.0.0.1:${port}/`);
+  const { status } = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(evictMaxMs) });
   if (status !== 204) throw new Error(`The shard was not evicted: status ${status}`);
 }
 
