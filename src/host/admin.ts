@@ -43,6 +43,8 @@ async function send(
     ...(body !== undefined && { body: JSON.stringify(body) }),
     redirect: "error",
     signal: AbortSignal.timeout(REQUEST_MAX_MS),
+  }).catch((error: unknown) => {
+    throw new StartError(`${url.origin} cannot be reached: ${errorMessage(error)}`);
   });
   const answer = await response.text();
   if (!response.ok)
