@@ -242,7 +242,7 @@ function parseSettings(variables: object, namespace: string, prefix: string): Co
 }
 
 /** Rows cost the same on one shard as on several: they share a rate, down to one that keeps acknowledgements quick. */
-function flushesPerSecOf(shards: number): number {
+export function flushesPerSecOf(shards: number): number {
   return Math.max(20 / shards, 5);
 }
 

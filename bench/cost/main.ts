@@ -1,6 +1,6 @@
 /** `npm run cost`: what described loads cost a month, from what the real core does with them. */
 import { parseArgs } from "node:util";
-import { flushesPerSecDeployed } from "../scaling/namespace.ts";
+import { flushesPerSecOf } from "../../src/config.ts";
 import type { Measurement } from "./measure.ts";
 import { measure } from "./measure.ts";
 import type { ProcessorTimes } from "./processor.ts";
@@ -33,18 +33,25 @@ async function main(): Promise<void> {
   else process.stdout.write(`\n${formatReport(results, variantsOf(times), times)}\n`);
 }
 
-function run(workload: Workload, shards: number, times: ProcessorTimes, flushesPerSec?: number): Measurement {
+function run(
+  workload: Workload,
+  shards: number,
+  times: ProcessorTimes,
+  flushesPerSec = flushesPerSecOf(shards),
+): Measurement {
   log(`${workload.name}, ${shards} ${shards === 1 ? "shard" : "shards"}`);
   return measure(workload, shards, workMsOf(times, workload.name), flushesPerSec);
 }
 
 function variantsOf(times: ProcessorTimes): Variant[] {
   const shardsMax = Math.max(...shardCounts);
-  const flushesPerSec = flushesPerSecDeployed / shardsMax;
-  const slower = workloadOf("qos1-10k");
-  const measurement = run(slower, shardsMax, times, flushesPerSec);
-  const what = `\`FLUSHES_PER_SEC_MAX\` ${flushesPerSec} instead of ${flushesPerSecDeployed}`;
-  return [{ what, result: resultOf(slower, measurement) }];
+  const flushesPerSec = flushesPerSecOf(1);
+  const what = `\`FLUSHES_PER_SEC_MAX\` ${flushesPerSec} instead of ${flushesPerSecOf(shardsMax)}`;
+  return (["qos1-10k", "retained-10k"] as const).map((name) => {
+    const workload = workloadOf(name);
+    const measurement = run(workload, shardsMax, times, flushesPerSec);
+    return { what, result: resultOf(workload, measurement) };
+  });
 }
 
 function workloadOf(wanted: WorkloadName): Workload {

@@ -5,7 +5,7 @@ import { duramq } from "../brokers/duramq.ts";
 import { LeanClient } from "../load/lean-client.ts";
 import type { PublishTemplate, QoS } from "../load/packets.ts";
 import { frame, publishTemplate } from "../load/packets.ts";
-import { flushesPerSecDeployed } from "../scaling/namespace.ts";
+import { flushesPerSecOf } from "../../src/config.ts";
 import type { WorkloadName } from "./workloads.ts";
 import { payloadBytes } from "./workloads.ts";
 
@@ -39,7 +39,7 @@ const recorded: ProcessorTimes = {
 
 export async function measureProcessor(): Promise<ProcessorTimes> {
   if (process.platform !== "linux") return recorded;
-  process.env["FLUSHES_PER_SEC_MAX"] = String(flushesPerSecDeployed);
+  process.env["FLUSHES_PER_SEC_MAX"] = String(flushesPerSecOf(1));
   const broker = await duramq("hibernating", "disk").start();
   try {
     const time = (qos: QoS, retain: boolean, isPersistent: boolean): Promise<number> =>

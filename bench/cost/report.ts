@@ -1,6 +1,5 @@
 import { awsPricesOf } from "../pricing/aws.ts";
 import { monthSec, objectGb, prices, pricesOf } from "../pricing/cloudflare.ts";
-import { flushesPerSecDeployed } from "../scaling/namespace.ts";
 import { percent, short, table, whole } from "../scaling/table.ts";
 import { assumptions } from "./assumptions.ts";
 import { measuredMs } from "./measure.ts";
@@ -50,7 +49,7 @@ function assumptionLines(times: ProcessorTimes): string[] {
   const messages = Object.entries(perMessage).map(([name, ms]) => `${short(ms)} ms a message of ${name}`);
   return [
     `${whole(clientsAtAll)} clients, Keep Alive and a PINGREQ every ${keepAliveSec} s, a message of ${payloadBytes} bytes a minute to one subscriber;`,
-    `names anywhere, all ${whole(clientsAtAll)} simulated for ${measuredMs / 1000} s after a warm-up; ${flushesPerSecDeployed} flushes a second and shard.`,
+    `names anywhere, all ${whole(clientsAtAll)} simulated for ${measuredMs / 1000} s after a warm-up; flushes at the rate of the defaults.`,
     "",
     `Processor time, ${where} at ${ratePerSec} events a second: ${short(perPing)} ms a ping, ${messages.join(", ")}.`,
     `Assumed: ${turnMs} ms more after each event, ${commitMs} ms for a write, ${callMs} ms for a call between shards, ${answerMs} ms until a client acknowledges;`,
