@@ -22,7 +22,7 @@ export class MemoryShardStorage implements ShardStorage {
   #policy: Policy | undefined;
   rowsRead = 0;
   rowsWritten = 0;
-  readonly storedBytes = 0;
+  readonly storedBytes: number = 0;
 
   readShard(): ShardRecord | undefined {
     return this.#shard;

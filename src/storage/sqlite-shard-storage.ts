@@ -131,26 +131,34 @@ export class SqliteShardStorage implements ShardStorage {
   }
 
   commit(writes: WriteSet): void {
+    const schemaVersion = this.#open();
+    let failure: unknown;
     try {
-      this.#write(writes);
+      this.#database.transaction(() => {
+        try {
+          this.#write(writes, schemaVersion);
+        } catch (error) {
+          failure = error;
+          throw error;
+        }
+      });
     } catch (error) {
-      throw isForLackOfRoom(error) ? new StorageFullError("There is no room", { cause: error }) : error;
+      // SQLite without room ends the transaction by itself, so that its end fails, too.
+      const cause = failure ?? error;
+      throw isForLackOfRoom(cause) ? new StorageFullError("There is no room", { cause }) : cause;
     }
+    this.#schemaVersion = migrations.length;
   }
 
-  #write(writes: WriteSet): void {
-    const schemaVersion = this.#open();
-    this.#database.transaction(() => {
-      if (schemaVersion < migrations.length) migrate(this.#database);
-      if (writes.shard !== undefined) this.#writeShard(writes.shard);
-      for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
-      for (const [slot, block] of writes.retainedBlocks) this.#writeRetainedBlock(slot, block);
-      for (const segment of writes.segments) this.#writeSegment(segment);
-      for (const slot of writes.deadSlots) this.#database.run("DELETE FROM segment WHERE slot = ?", slot);
-      for (const route of writes.routes) this.#writeRoute(route);
-      if (writes.policy !== undefined) this.#writePolicy(writes.policy);
-    });
-    this.#schemaVersion = migrations.length;
+  #write(writes: WriteSet, schemaVersion: number): void {
+    if (schemaVersion < migrations.length) migrate(this.#database);
+    if (writes.shard !== undefined) this.#writeShard(writes.shard);
+    for (const [clientId, record] of writes.sessions) this.#writeSession(clientId, record);
+    for (const [slot, block] of writes.retainedBlocks) this.#writeRetainedBlock(slot, block);
+    for (const segment of writes.segments) this.#writeSegment(segment);
+    for (const slot of writes.deadSlots) this.#database.run("DELETE FROM segment WHERE slot = ?", slot);
+    for (const route of writes.routes) this.#writeRoute(route);
+    if (writes.policy !== undefined) this.#writePolicy(writes.policy);
   }
 
   #writeShard({ boot, settledBoot, layout, numberBlocks }: ShardRecord): void {
