@@ -288,7 +288,7 @@ export function toDeliveryStateTuple(state: DeliveryState): DeliveryStateTuple {
 const untouched: DeliveryState = { nextOrdinal: 1, sentThrough: 0, inflight: [], receivedQos2: [] };
 
 export function fromDeliveryStateTuple(tuple: DeliveryStateTuple): DeliveryState {
-  if (tuple[0] === 1 && tuple[3].length === 0) return untouched;
+  if (isUntouched(tuple)) return untouched;
   const [nextOrdinal, sentThrough, entries, receivedQos2, dupThrough] = tuple;
   const inflight = entries.map(([ordinal, flags]): InflightRecord => ({
     ordinal,
@@ -296,6 +296,13 @@ export function fromDeliveryStateTuple(tuple: DeliveryStateTuple): DeliveryState
     ...((flags & resendFlag) !== 0 && { resend: true }),
   }));
   return { nextOrdinal, sentThrough, inflight, receivedQos2, ...(isSet(dupThrough) && { dupThrough }) };
+}
+
+/** Looked at by positions: most of the thousands that a wake-up reads are. */
+function isUntouched(tuple: DeliveryStateTuple): boolean {
+  return (
+    tuple[0] === 1 && tuple[1] === 0 && tuple[2].length === 0 && tuple[3].length === 0 && !isSet(tuple[4])
+  );
 }
 
 export function toSubscriptionTuple(subscription: SubscriptionRecord): SubscriptionTuple {
