@@ -182,12 +182,16 @@ export function configOf(variables: object, namespace: string): Config | undefin
   // The prototype's members are no namespaces.
   if (!Object.hasOwn(differences, namespace)) return undefined;
   const own = differences[namespace] ?? {};
-  // Its own place takes the place of the other kind, too.
-  const hasPlace = "LOCATION_HINT" in own || "JURISDICTION" in own;
-  const inherited = hasPlace
-    ? { ...variables, LOCATION_HINT: undefined, JURISDICTION: undefined }
-    : variables;
-  return parseSettings({ ...inherited, ...own }, namespace, `NAMESPACES.${namespace}.`);
+  const inherited = Object.entries(variables).filter(([name]) => !isReplaced(name, own));
+  return parseSettings({ ...Object.fromEntries(inherited), ...own }, namespace, `NAMESPACES.${namespace}.`);
+}
+
+/** A namespace that has one of these of its own inherits none of the others. */
+const groups: readonly RegExp[] = [/^(?:LOCATION_HINT|JURISDICTION)$/, /^JWT_/, /^HOOK_/];
+
+function isReplaced(name: string, own: object): boolean {
+  const group = groups.find((one) => one.test(name));
+  return group !== undefined && Object.keys(own).some((other) => group.test(other));
 }
 
 /** The settings of the default namespace, when those of all others are right too. */

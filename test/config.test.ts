@@ -187,6 +187,19 @@ describe("The settings of the broker", () => {
 describe("Namespaces", () => {
   const NAMESPACES = JSON.stringify({ "plant-a": { SHARDS: "4", MAXIMUM_QOS: "1" }, b: {} });
 
+  test("that have tokens or a hook of their own inherit nothing about those", () => {
+    const secret = "a secret of thirty-two characters";
+    const variables = {
+      JWT_JWKS_URL: "https://issuer.example/keys",
+      JWT_ISSUER: "https://issuer.example",
+      NAMESPACES: JSON.stringify({ b: { JWT_SECRET: secret }, c: {} }),
+    };
+    expect(configOf(variables, "b")?.authentication.token).toMatchObject({ secret });
+    expect(configOf(variables, "b")?.authentication.token?.keys).toBeUndefined();
+    expect(configOf(variables, "b")?.authentication.token?.issuer).toBeUndefined();
+    expect(configOf(variables, "c")?.authentication.token?.issuer).toBe("https://issuer.example");
+  });
+
   test("are the default one alone when none is set", () => {
     expect(namespacesOf({})).toEqual(["default"]);
     expect(namespacesOf({ NAMESPACES: "" })).toEqual(["default"]);

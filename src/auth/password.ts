@@ -21,6 +21,8 @@ interface Login {
 
 /** Of the host; the core keeps it from one message to the next, as something it cannot look into. */
 interface ExchangeState extends ScramState {
+  /** How often users had been forgotten when it began. */
+  readonly forgotten: number;
   readonly rights?: UserRights;
 }
 
@@ -52,9 +54,9 @@ export class PasswordProvider {
     const answer = await this.#ask(cacheKey, name, text);
     switch (answer.type) {
       case "verified":
-        if (forgotten === this.#forgotten) {
-          this.#logins.set(cacheKey, answer, this.#nowMs() + cacheMsMax);
-        }
+        // What was true when it was asked may not be any more.
+        if (forgotten !== this.#forgotten) return deny(refusals.busy);
+        this.#logins.set(cacheKey, answer, this.#nowMs() + cacheMsMax);
         return allow(identityOf("password", answer));
       case "wrong":
         return deny(refusals.wrongPassword);
@@ -91,6 +93,7 @@ export class PasswordProvider {
   async #begin(data: Uint8Array): Promise<AuthenticationStep> {
     const first = parseClientFirst(data);
     if (first === undefined) return failure(refusals.notScram);
+    const forgotten = this.#forgotten;
     const answer = await this.#users.scramVerifier(first.username);
     if (answer.type === "busy") return failure(refusals.busy);
     const { data: serverFirst, state } = challenge(first, answer.verifier);
@@ -98,7 +101,7 @@ export class PasswordProvider {
     return {
       type: "continue",
       data: serverFirst,
-      state: { ...state, ...(rights !== undefined && { rights }) } satisfies ExchangeState,
+      state: { ...state, forgotten, ...(rights !== undefined && { rights }) } satisfies ExchangeState,
     };
   }
 
@@ -108,6 +111,8 @@ export class PasswordProvider {
     if (serverFinal === undefined || rights === undefined) return failure(refusals.wrongPassword);
     // Who has shown the password gets in, whether or not that could be noted.
     await this.#users.loginSucceeded(username).catch(() => {});
+    // Rights are those of the first step; a user who has changed meanwhile begins anew.
+    if (state.forgotten !== this.#forgotten) return failure(refusals.busy);
     return { type: "success", identity: identityOf("scram", { username, rights }), data: serverFinal };
   }
 }

@@ -141,3 +141,9 @@ export const Times = {
 
 /** Acknowledgements after which the states of their sessions are written, though nothing waits for it. */
 export const lazyAcksMax = 256;
+
+/**
+ * What a WebSocket message may have besides one packet of the largest size. All packets of a message are decoded before
+ * the first is handled, and those of two bytes take many times as much in memory.
+ */
+export const joinedBytesMax = 1024 * 1024;

@@ -1,11 +1,14 @@
 import { PacketDecoder } from "../codec/index.ts";
+import { joinedBytesMax } from "../core/limits.ts";
 import type { Frame } from "./relay-socket.ts";
 
 /** Reads the beginning of a client's stream, until it is known whose it is. */
 export class ConnectReader {
   readonly #decoder: PacketDecoder;
+  readonly #frameBytesMax: number;
 
   constructor(maximumPacketSizeBytes: number) {
+    this.#frameBytesMax = maximumPacketSizeBytes + joinedBytesMax;
     this.#decoder = new PacketDecoder({ maximumPacketSizeBytes });
   }
 
@@ -19,7 +22,7 @@ export class ConnectReader {
    * none: the client wants one assigned, or has sent what any shard refuses.
    */
   push(frame: Frame): string | undefined {
-    if (typeof frame === "string") return "";
+    if (typeof frame === "string" || frame.byteLength > this.#frameBytesMax) return "";
     const { packets, fault } = this.#decoder.push(new Uint8Array(frame));
     const [first] = packets;
     if (first?.type === "connect") return first.clientId;

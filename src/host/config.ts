@@ -74,13 +74,26 @@ function brokerVariables(
 ): Record<string, string> {
   // on a disk of one's own a write costs no money
   const variables: Record<string, string> = { FLUSHES_PER_SEC_MAX: "unlimited" };
-  if (isLoopback(host)) Object.assign(variables, { ANONYMOUS: "true", SYS_TOPICS: "everybody" });
+  if (isLoopback(host) && !knowsClients(environment)) {
+    Object.assign(variables, { ANONYMOUS: "true", SYS_TOPICS: "everybody" });
+  }
   for (const name of settingNames) {
     const value = environment[name];
     if (value !== undefined && value !== "") variables[name] = value;
   }
   Object.assign(variables, { SHARDS: String(shards), SOCKETS: sockets });
   return variables;
+}
+
+/** Behind a proxy a loopback address is for others, too: whoever sets up credentials lets nobody in without them. */
+function knowsClients(environment: Environment): boolean {
+  const { NAMESPACES = "" } = environment;
+  const credentials =
+    /^(?:OPERATOR_TOKEN|AUTHENTICATION|JWT_.*|HOOK_URL|CERTIFICATE_USERNAME|CLIENT_ADDRESS_HEADER)$/;
+  const isSet = Object.entries(environment).some(([name, value]) => credentials.test(name) && value !== "");
+  return (
+    isSet || /"(?:OPERATOR_TOKEN|AUTHENTICATION|JWT_\w+|HOOK_URL|CERTIFICATE_USERNAME)"/.test(NAMESPACES)
+  );
 }
 
 /** All settings are read here as the Worker will read them, so that a wrong one stops the start. */

@@ -17,7 +17,7 @@ export interface PolicyPushPorts {
 const callsAtOnce = 64;
 const callMsMax = 5_000;
 const backoffMsMin = 1_000;
-const backoffMsMax = 5 * 60_000;
+const backoffMsMax = 30_000;
 
 /** The first try is made at once; the alarm is for the case that the object does not live to see its end. */
 export const guardMs = 15_000;

@@ -3,6 +3,7 @@ import { PacketDecoder } from "../codec/index.ts";
 import type { CostShare } from "../core/cost/cost-meter.ts";
 import type { CloseCode, ConnectionAttachment } from "../core/effect.ts";
 import type { Fault } from "../core/input.ts";
+import { joinedBytesMax } from "../core/limits.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import { decodeAttachment, encodeAttachment } from "./attachment-codec.ts";
 import type { SocketMode } from "../config.ts";
@@ -18,6 +19,12 @@ const textFrameFault: Fault = {
   reasonCode: ReasonCode.ProtocolError,
   reasonString: "A WebSocket text frame is not MQTT",
   closeCode: 1003,
+};
+
+const largeFrameFault: Fault = {
+  reasonCode: ReasonCode.PacketTooLarge,
+  reasonString: "The WebSocket message is too large",
+  closeCode: 1009,
 };
 
 /** One client's WebSocket: bytes in through the decoder, bytes out through one buffer. */
@@ -95,6 +102,9 @@ export class ClientSocket {
 
   decode(data: ArrayBuffer | string): Decoded {
     if (typeof data === "string") return { packets: [], fault: textFrameFault };
+    if (data.byteLength > this.#maximumPacketSizeBytes + joinedBytesMax) {
+      return { packets: [], fault: largeFrameFault };
+    }
     this.#decoder ??= this.#newDecoder();
     return this.#decoder.push(new Uint8Array(data));
   }

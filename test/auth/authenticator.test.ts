@@ -227,7 +227,7 @@ describe("A password that was right", () => {
     from.verifyPassword.mockResolvedValue({ type: "wrong" });
     expect((await subject.authenticate(login("ann", "pencil"))).type).toBe("failure");
     answer({ type: "verified", username: "ann", rights });
-    expect((await before).type).toBe("success");
+    expect((await before).type).toBe("failure");
   });
 
   test("is not kept when the user was forgotten while it was asked about", async () => {

@@ -65,6 +65,20 @@ describe("settings", () => {
     });
   });
 
+  test.each([
+    { OPERATOR_TOKEN: "an operator's token of many characters" },
+    { JWT_SECRET: "a secret of more than thirty-two characters" },
+    { NAMESPACES: '{"b": {"JWT_SECRET": "a secret of more than thirty-two characters"}}' },
+  ])("that know clients let nobody in without credentials: %j", (environment) => {
+    expect(configOf([], environment)?.variables).not.toHaveProperty("ANONYMOUS");
+  });
+
+  test("that know a proxy need credentials, too", () => {
+    const environment = { CLIENT_ADDRESS_HEADER: "x-forwarded-for" };
+    expect(() => configOf([], environment)).toThrow("can be reached by others");
+    expect(configOf([], { ...environment, ANONYMOUS: "true" })).toBeDefined();
+  });
+
   test("of flags win over the environment, even over a malformed one", () => {
     expect(configOf(["--port=2"], { PORT: "nonsense" })).toEqual({ ...DEFAULTS, port: 2 });
   });

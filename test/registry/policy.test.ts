@@ -163,7 +163,7 @@ describe("A change of the policy", () => {
     }
     expect(shards.calls).toBe(3 + 11);
     expect(delays.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
-    expect(delays.at(-1)).toBe(5 * 60_000);
+    expect(delays.at(-1)).toBe(30_000);
     shards.failing.clear();
     expect(await shards.push.push()).toBe(0);
     expect(shards.versions).toEqual([1, 1, 1]);

@@ -31,7 +31,7 @@ afterEach(closeAllClients);
 afterAll(() => Promise.all(brokers.map((broker) => broker.stop())));
 
 async function start(options: BrokerOptions = {}): Promise<Broker> {
-  const environment = { OPERATOR_TOKEN: TOKEN, ...options.environment };
+  const environment = { OPERATOR_TOKEN: TOKEN, ANONYMOUS: "true", ...options.environment };
   const broker = await startBroker({ ...options, environment });
   brokers.push(broker);
   return broker;

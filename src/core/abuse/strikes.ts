@@ -29,6 +29,8 @@ export class Strikes {
     const { max, windowSec, banSec } = this.#limits;
     if (max === 0) return false;
     const known = this.#records.get(name);
+    // What was under way at the ban does not lift it.
+    if (known !== undefined && nowMs < known.bannedUntilMs) return true;
     const isOver = known === undefined || nowMs < known.sinceMs || nowMs >= known.sinceMs + windowSec * 1000;
     const { sinceMs, count } = isOver ? { sinceMs: nowMs, count: 0 } : known;
     const isTooOften = count >= max;

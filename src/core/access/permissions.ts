@@ -2,7 +2,7 @@ import type { QoS } from "../packet.ts";
 import { isFilterWellFormed } from "../topic.ts";
 import type { Rule } from "./rule.ts";
 import type { Subject } from "./template.ts";
-import { expandTemplate, isTemplate } from "./template.ts";
+import { expandTemplate, isTemplate, withAnyValues } from "./template.ts";
 import type { FilterLevels } from "./topic-filter.ts";
 import { covers, filterLevelsOf, matches, overlaps } from "./topic-filter.ts";
 
@@ -73,7 +73,10 @@ export class RuleCompiler {
   #compileRule(rule: Rule, subject: Subject): CompiledRule | undefined {
     const known = this.#fixed.get(rule);
     if (known !== undefined) return known;
-    const topicFilter = expandTemplate(rule.topicFilter, subject);
+    // What is denied to a client of an odd name, or without a claim, stays denied: for any value.
+    const topicFilter =
+      expandTemplate(rule.topicFilter, subject) ??
+      (rule.effect === "deny" ? withAnyValues(rule.topicFilter) : undefined);
     if (topicFilter === undefined || !isFilterWellFormed(topicFilter)) return undefined;
     const compiled: CompiledRule = {
       allows: rule.effect === "allow",

@@ -31,6 +31,12 @@ export function expandTemplate(template: string, subject: Subject): string | und
   return isWhole ? topicFilter : undefined;
 }
 
+/** The Topic Filter for whatever value its variables may have. */
+export function withAnyValues(template: string): string {
+  const levels = template.split("/");
+  return levels.map((level) => (isTemplate(level) ? "+" : level)).join("/");
+}
+
 /** Whether the Topic Filter of a rule can come to match anything. */
 export function isRuleFilter(template: string): boolean {
   const sample = template.replace(knownVariable, "x");

@@ -100,6 +100,12 @@ describe("strikes", () => {
     expect(strikes.strike("a", startMs + 109_999)).toBe(false);
   });
 
+  test("that come while there is a ban do not lift it", () => {
+    const strikes = new Strikes(limits);
+    for (let count = 0; count < 5; count += 1) strikes.strike("a", startMs);
+    expect(strikes.isBanned("a", startMs)).toBe(true);
+  });
+
   test("begin anew with each window", () => {
     const strikes = new Strikes(limits);
     const times = [0, 1, 10_000, 10_001, 20_000];

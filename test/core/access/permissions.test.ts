@@ -163,11 +163,14 @@ describe("a rule with variables", () => {
     ["with +", "${username}", { ...sensor, username: "+" }],
     ["with #", "a/${username}", { ...sensor, username: "#" }],
     ["with U+0000", "${username}", { ...sensor, username: "a\0" }],
-  ])("%s speaks of nothing", (_title, template, identity) => {
+  ])("%s allows nothing, and denies every value", (_title, template, identity) => {
     for (const filter of ["#", "+", "a/b", "a/#", "a"]) {
       expect(permissionsFor([allow(template)], identity).grantedQos(filter, 0)).toBeUndefined();
-      expect(permissionsFor([deny(template), allow("#")], identity).grantedQos(filter, 0)).toBe(0);
     }
+    const denied = permissionsFor([deny(template), allow("#")], identity);
+    expect(denied.mayPublish(template.replace(/\$\{.*\}/, "whatever"), 0, false)).toBe(false);
+    expect(denied.grantedQos("#", 0)).toBeUndefined();
+    expect(denied.mayPublish("elsewhere/and/deeper", 0, false)).toBe(true);
   });
 
   test("takes values as they are", () => {
