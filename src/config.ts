@@ -186,12 +186,16 @@ export function configOf(variables: object, namespace: string): Config | undefin
   return parseSettings({ ...Object.fromEntries(inherited), ...own }, namespace, `NAMESPACES.${namespace}.`);
 }
 
-/** A namespace that has one of these of its own inherits none of the others. */
-const groups: readonly RegExp[] = [/^(?:LOCATION_HINT|JURISDICTION)$/, /^JWT_/, /^HOOK_/];
+/** A namespace that has one of the former of its own inherits none of the latter: whose keys count is said in one place. */
+const replacements: readonly (readonly [own: RegExp, inherited: RegExp])[] = [
+  [/^(?:LOCATION_HINT|JURISDICTION)$/, /^(?:LOCATION_HINT|JURISDICTION)$/],
+  [/^JWT_(?:SECRET|JWKS|JWKS_URL)$/, /^JWT_/],
+  [/^HOOK_URL$/, /^HOOK_/],
+];
 
 function isReplaced(name: string, own: object): boolean {
-  const group = groups.find((one) => one.test(name));
-  return group !== undefined && Object.keys(own).some((other) => group.test(other));
+  const replacing = replacements.find(([, inherited]) => inherited.test(name));
+  return replacing !== undefined && Object.keys(own).some((other) => replacing[0].test(other));
 }
 
 /** The settings of the default namespace, when those of all others are right too. */
