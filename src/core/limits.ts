@@ -99,7 +99,7 @@ export const defaultLimits: Limits = {
   topicLevelsMax: 128,
   queue: { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024 },
   queuePolicy: "drop-newest",
-  log: { messagesMax: 10_000_000, bytesMax: 4 * 1024 * 1024 * 1024 },
+  log: { messagesMax: 300_000, bytesMax: 4 * 1024 * 1024 * 1024 },
   logSparseBytesMax: 256 * 1024,
   memoryQueue: { messagesMax: 1000, bytesMax: 1024 * 1024 },
   lane: { messagesMax: 10_000, bytesMax: 8 * 1024 * 1024 },

@@ -38,3 +38,15 @@ export function sizeOf({ message }: Pick<Publication, "message">): number {
 export function utf8BytesMax(text: string): number {
   return text.length * 3;
 }
+
+/** The message without what it was read with: its payload may be a view of the whole row. */
+export function byItself(publication: Publication): Publication {
+  const { message } = publication;
+  const { correlationData, payload } = message;
+  if (payload.buffer.byteLength <= 2 * payload.length && correlationData === undefined) return publication;
+  const copies = {
+    payload: payload.slice(),
+    ...(correlationData !== undefined && { correlationData: correlationData.slice() }),
+  };
+  return { ...publication, message: { ...message, ...copies } };
+}

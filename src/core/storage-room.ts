@@ -11,6 +11,8 @@ export class StorageRoom {
   readonly #storage: Pick<ShardStorage, "storedBytes">;
   readonly #storedBytesMax: number;
   #refusesUntilMs = -Infinity;
+  #lookedAtMs = NaN;
+  #isLarge = false;
 
   constructor(storage: Pick<ShardStorage, "storedBytes">, storedBytesMax: number) {
     this.#storage = storage;
@@ -18,7 +20,12 @@ export class StorageRoom {
   }
 
   isFull(nowMs: number): boolean {
-    return nowMs < this.#refusesUntilMs || this.#storage.storedBytes >= this.#storedBytesMax;
+    if (this.#lookedAtMs !== nowMs) {
+      // To ask for the size takes the database a query.
+      this.#lookedAtMs = nowMs;
+      this.#isLarge = this.#storage.storedBytes >= this.#storedBytesMax;
+    }
+    return this.#isLarge || nowMs < this.#refusesUntilMs;
   }
 
   /** A write has failed for lack of room. */

@@ -283,6 +283,7 @@ export class ShardHost {
     try {
       this.#platform.storage.commit(writes);
     } catch (error) {
+      for (const effect of effects) this.#sockets.noteUnanswered(effect);
       this.#endCommit(error);
     }
     this.#run(effects);

@@ -98,6 +98,11 @@ export class Sockets {
     this.unsent.sendAll(({ connectionId }) => void this.#broken.add(connectionId), nowMs);
   }
 
+  /** What was to leave never will: who waits for it is not left waiting. */
+  noteUnanswered(effect: Effect): void {
+    if ("connectionId" in effect) this.#broken.add(effect.connectionId);
+  }
+
   get hasBroken(): boolean {
     return this.#broken.size > 0;
   }

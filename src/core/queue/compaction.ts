@@ -1,6 +1,6 @@
 import type { LogTarget, SegmentRecord } from "../storage-port.ts";
 import type { LogSession, Segment } from "./segment.ts";
-import { heldStateBytes } from "./segment.ts";
+import { segmentBytesMax, stateBytes } from "./segment.ts";
 import type { Segments } from "./segments.ts";
 
 /** What is packed into one row, and what is read for it. */
@@ -37,6 +37,8 @@ function chooseGroup(segments: Segments, beforeSeq: number): Segment[] {
     if (sparse.seq >= beforeSeq) continue;
     const group = [sparse];
     let packedBytes = packedBytesOf(sparse);
+    // Its states may have grown since it was written.
+    if (packedBytes > segmentBytesMax) continue;
     let readBytes = sparse.storedBytes;
     const takes = (segment: Segment | undefined): segment is Segment => {
       if (segment === undefined || segment.seq >= beforeSeq || group.length === groupMax) return false;
@@ -53,7 +55,9 @@ function chooseGroup(segments: Segments, beforeSeq: number): Segment[] {
 
 /** No more than that: a message that several sessions await is counted for each of them. */
 function packedBytesOf({ liveBytes, storedBytes, holders }: Segment): number {
-  return Math.min(liveBytes, storedBytes) + holders.size * heldStateBytes;
+  let bytes = Math.min(liveBytes, storedBytes);
+  for (const session of holders) bytes += stateBytes(session.deliveryState());
+  return bytes;
 }
 
 function liveOf(

@@ -1,12 +1,19 @@
 import { assert } from "../assert.ts";
 import type { Publication } from "../publication.ts";
-import { sizeOf } from "../publication.ts";
+import { byItself, sizeOf } from "../publication.ts";
 import type { Limits } from "../limits.ts";
 import { lazyAcksMax, Times } from "../limits.ts";
 import type { LogTarget, SegmentHead, SegmentRecord, ShardStorage } from "../storage-port.ts";
 import { compact } from "./compaction.ts";
-import type { LocatedMessage, LogSession, QueuedMessage, Segment } from "./segment.ts";
-import { heldStateBytes, mentions, messagesOf, stateBytes, targetBytesOf } from "./segment.ts";
+import type { LocatedMessage, LogPage, LogSession, QueuedMessage, Segment } from "./segment.ts";
+import {
+  heldStateBytes,
+  mentions,
+  messagesOf,
+  segmentBytesMax,
+  stateBytes,
+  targetBytesOf,
+} from "./segment.ts";
 import { Segments, supersededOf } from "./segments.ts";
 
 interface UnwrittenMessage {
@@ -15,12 +22,6 @@ interface UnwrittenMessage {
   readonly targets: LogTarget[];
   readonly sessions: LogSession[];
   targetsBytes: number;
-}
-
-export interface LogPage {
-  readonly messages: QueuedMessage[];
-  /** Where the next page begins. */
-  readonly nextSeq: number;
 }
 
 /** What a flush writes: rows, and slots whose dead rows are deleted. */
@@ -32,8 +33,8 @@ export interface LogWrites {
 /** Delivery states that a flush takes along from rows in which nothing else is awaited. */
 const movedStatesMax = 64;
 
-/** Rows stay below Cloudflare's 2 MB with room for the encoding. */
-const segmentBytesMax = 1_200_000;
+/** Rows that are read for one page, once it has something. */
+const readBytesMax = 4 * 1024 * 1024;
 
 /**
  * The queue of all the sessions of a shard: an append-only log in rows that are written whole and overwritten when
@@ -213,12 +214,15 @@ export class MessageLog {
   ): LogPage {
     const messages: QueuedMessage[] = [];
     let sizeBytes = 0;
+    let readBytes = 0;
     for (const segment of this.#segments.from(fromSeq)) {
-      if (messages.length >= limits.count || sizeBytes >= limits.bytes)
+      const isLong = messages.length > 0 && readBytes >= readBytesMax;
+      if (isLong || messages.length >= limits.count || sizeBytes >= limits.bytes)
         return { messages, nextSeq: segment.seq };
       const head = this.#segments.head(segment);
       if (!mentions(head, session)) continue;
       const { publications } = this.#segments.record(segment);
+      readBytes += segment.storedBytes;
       let last = 0;
       for (const [index, { targets }] of head.messages.entries()) {
         for (const target of targets) {
@@ -230,7 +234,7 @@ export class MessageLog {
           }
           const publication = publications[index];
           assert(publication !== undefined, "a segment holds a message for each of its targets");
-          messages.push({ publication, target, segment });
+          messages.push({ publication: byItself(publication), target, segment });
           sizeBytes += sizeOf(publication);
         }
       }
@@ -378,7 +382,8 @@ export class MessageLog {
   #moveStates(): void {
     let count = 0;
     for (const { holders } of this.#segments.stateOnly) {
-      if (count + holders.size > movedStatesMax) return;
+      if (count === movedStatesMax) return;
+      if (count + holders.size > movedStatesMax) continue;
       for (const session of holders) this.#unwrittenStates.add(session);
       count += holders.size;
     }

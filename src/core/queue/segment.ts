@@ -1,6 +1,9 @@
 import type { Publication } from "../publication.ts";
 import type { DeliveryState, LogTarget, SegmentHead } from "../storage-port.ts";
 
+/** Rows stay below Cloudflare's 2 MB with room for the encoding. */
+export const segmentBytesMax = 1_200_000;
+
 /** One flush: a row that holds messages, each once for all its sessions, and delivery states of sessions. */
 export class Segment {
   readonly slot: number;
@@ -53,6 +56,12 @@ export interface QueuedMessage {
   segment?: Segment;
 }
 
+export interface LogPage {
+  readonly messages: QueuedMessage[];
+  /** Where the next page begins. */
+  readonly nextSeq: number;
+}
+
 /** A message of which only the place and the size are known. */
 export interface LocatedMessage {
   readonly ordinal: number;
@@ -85,7 +94,8 @@ export const heldStateBytes = 64;
 
 /** About what a delivery state takes in a segment. */
 export function stateBytes({ inflight, receivedQos2 }: DeliveryState): number {
-  return 32 + inflight.length * 8 + receivedQos2.length * 3;
+  // Of another shard's messages they are numbers of up to nine bytes.
+  return 32 + inflight.length * 8 + receivedQos2.length * 9;
 }
 
 /** About what the segment's row takes. */

@@ -166,7 +166,7 @@ export class Delivering {
   #makeRoom(session: Session, publication: Publication, nowMs: number): boolean {
     const { outbound } = session;
     const sizeBytes = sizeOf(publication);
-    if (this.isLogFull && outbound.logged) {
+    if (outbound.logged && this.isLogFull) {
       this.#counters.droppedQueueFull += 1;
       return false;
     }

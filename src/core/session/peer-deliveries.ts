@@ -45,6 +45,8 @@ export class PeerDeliveries {
     const earlier = watermark.outcomeOf(origin.sequence);
     if (earlier !== undefined) return earlier;
     const outcome = apply();
+    // What was refused has not been applied, and is judged again when it comes again.
+    if (outcome.isForPublisher === true) return outcome;
     watermark.note(origin.sequence, outcome.reasonCode === ReasonCode.Success);
     return outcome;
   }

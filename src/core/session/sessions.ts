@@ -119,7 +119,7 @@ export class Sessions implements Subscribers {
     }
     const sharedMessages = session.outbound.forget();
     this.#byClientId.delete(session.clientId);
-    this.#byNumber.delete(session.sessionNumber);
+    if (this.#byNumber.get(session.sessionNumber) === session) this.#byNumber.delete(session.sessionNumber);
     this.#dropRow(session);
     this.#handOver(sharedMessages, nowMs);
   }
@@ -343,6 +343,11 @@ export class Sessions implements Subscribers {
     if (!isOvertaken && session?.connection === undefined) this.#reattach(connection, client);
   }
 
+  /** Its own, unless a session that came while it was not known has that one. */
+  #numberFor({ sessionNumber }: AttachedClient): number {
+    return this.#byNumber.has(sessionNumber) ? this.#lastNumber + 1 : sessionNumber;
+  }
+
   #add(clientId: string, sessionNumber: number, logged: boolean): Session {
     const session = new Session({
       clientId,
@@ -366,7 +371,7 @@ export class Sessions implements Subscribers {
   /** The attachment of a socket that survived is newer than any row. */
   #reattach(connection: Connection, client: AttachedClient): void {
     const known = this.#byClientId.get(client.clientId);
-    const session = known ?? this.#add(client.clientId, client.sessionNumber, client.logged);
+    const session = known ?? this.#add(client.clientId, this.#numberFor(client), client.logged);
     session.incarnation = client.incarnation;
     this.#link(session, connection);
     const { log } = this.#parts;

@@ -95,20 +95,12 @@ export class TopicOwner {
   }
 
   publish(sent: Sent, settle: Settle | undefined, nowMs: number): void {
-    const { limits, placement, retained, subscribers } = this.#parts;
+    const { placement, retained, subscribers } = this.#parts;
     const { publication, publisherClientId } = sent;
     const { message } = publication;
-    if (message.retain && message.payload.length > 0 && this.#parts.isStorageFull()) {
-      settle?.(storageFull);
-      return;
-    }
-    if (message.retain && !retained.accepts(message, nowMs)) {
-      const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
-      settle?.({ reasonCode: ReasonCode.QuotaExceeded, reasonString });
-      return;
-    }
-    if (subscribers.refuses(publication, publisherClientId)) {
-      settle?.(queueFull);
+    const refusal = this.#isRepeated(sent) ? undefined : this.#refusalOf(sent, nowMs);
+    if (refusal !== undefined) {
+      settle?.(refusal);
       return;
     }
     if (placement.layout.shards > 1) {
@@ -118,6 +110,27 @@ export class TopicOwner {
     if (message.retain) retained.store(publication, nowMs);
     const isMatched = subscribers.deliver(publication, publisherClientId, sent.isDurable, nowMs);
     settle?.(isMatched ? success : nobody);
+  }
+
+  /** What has been done already is not refused when it comes again. */
+  #isRepeated({ origin }: Sent): boolean {
+    if (origin === undefined) return false;
+    const { peers, self } = this.#parts;
+    return peers.watermark(origin, self).outcomeOf(origin.sequence) !== undefined;
+  }
+
+  /** Why the message is taken neither here nor by the sessions of this shard. */
+  #refusalOf({ publication, publisherClientId }: Sent, nowMs: number): Outcome | undefined {
+    const { limits, retained, subscribers } = this.#parts;
+    const { message } = publication;
+    if (message.retain && message.payload.length > 0 && this.#parts.isStorageFull()) {
+      return storageFull;
+    }
+    if (message.retain && !retained.accepts(message, nowMs)) {
+      const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
+      return { reasonCode: ReasonCode.QuotaExceeded, reasonString };
+    }
+    return subscribers.refuses(publication, publisherClientId) ? queueFull : undefined;
   }
 
   /** A topic of the server: to the sessions of this shard, and from the one shard that knows them to those who share. */
