@@ -39,7 +39,7 @@ describe("a policy", () => {
     });
     const reader = SimulatedClient.connected(shard, {
       clientId: "gate",
-      identity: identityOf("ann", ["reader"]),
+      identity: { ...identityOf("ann", ["reader"]), clientId: "gate" },
     });
     for (const topicFilter of ["ann/#", "news", "gate", "all/gate"]) {
       expect(reader.subscribe(topicFilter).reasonCodes).toEqual([0]);

@@ -9,6 +9,7 @@ import type { Presence } from "./bans.ts";
 import { Bans } from "./bans.ts";
 import type { Identity } from "./identity.ts";
 import { anonymousIdentity } from "./identity.ts";
+import type { CompiledRules } from "./permissions.ts";
 import { Permissions, RuleCompiler } from "./permissions.ts";
 import type { Policy } from "./policy.ts";
 import { emptyPolicy } from "./policy.ts";
@@ -77,22 +78,30 @@ export class Access {
     const { policy } = this;
     const { permissions } = this.#settings;
     const { username, roles, claims } = identity;
-    const subject = { clientId, ...(username !== undefined && { username }), claims };
     const lists = [
-      listIn(policy.clients, clientId),
       username === undefined ? undefined : listIn(policy.users, username),
       identity.rules,
       ...roles.map((role) => listIn(policy.roles, role)),
       policy.rules,
       permissions,
-    ];
+    ].flatMap((rules = []) => (rules.length === 0 ? [] : [this.#compiler.compile(rules)]));
     const isUnruled = policy.rules.length === 0 && permissions.length === 0;
     const isFree =
       identity.method === "anonymous" && !roles.some((role) => Object.hasOwn(policy.roles, role));
+    const subject = { clientId, ...(username !== undefined && { username }), claims };
     return new Permissions(
-      lists.flatMap((rules = []) => (rules.length === 0 ? [] : [this.#compiler.compile(rules, subject)])),
+      subject,
+      [...this.#rulesOfClient(identity, clientId), ...lists],
       isUnruled && isFree,
     );
+  }
+
+  /** A Client Identifier that the client has chosen itself brings it nothing: such rules only deny. */
+  #rulesOfClient(identity: Identity, clientId: string): CompiledRules[] {
+    const rules = listIn(this.policy.clients, clientId);
+    if (rules === undefined) return [];
+    const isProven = identity.clientId === clientId;
+    return [isProven ? this.#compiler.compile(rules) : this.#compiler.compileDenials(rules)];
   }
 
   /** Why a connected client may not publish this; undefined when it may. */

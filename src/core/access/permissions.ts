@@ -1,37 +1,40 @@
 import type { QoS } from "../packet.ts";
-import { isFilterWellFormed } from "../topic.ts";
 import type { Rule } from "./rule.ts";
 import type { Subject } from "./template.ts";
-import { expandTemplate, isTemplate, withAnyValues } from "./template.ts";
+import { Template } from "./template.ts";
 import type { FilterLevels } from "./topic-filter.ts";
 import { covers, filterLevelsOf, matches, overlaps } from "./topic-filter.ts";
 
 interface CompiledRule {
   readonly allows: boolean;
   readonly action: Rule["action"];
-  readonly filter: FilterLevels;
+  readonly filter: FilterLevels | Template;
   readonly qosMax: QoS;
   readonly isForRetain: boolean;
 }
 
-type CompiledRules = readonly CompiledRule[];
+export type CompiledRules = readonly CompiledRule[];
 
 /** What one client may do: the rules that are about it, in order. The first that matches decides. */
 export class Permissions {
+  readonly #subject: Subject;
   readonly #lists: readonly CompiledRules[];
   readonly #allowsRest: boolean;
 
   /** `allowsRest`: what no rule speaks of is allowed. */
-  constructor(lists: readonly CompiledRules[], allowsRest: boolean) {
+  constructor(subject: Subject, lists: readonly CompiledRules[], allowsRest: boolean) {
+    this.#subject = subject;
     this.#lists = lists;
     this.#allowsRest = allowsRest;
   }
 
   mayPublish(topicName: string, qos: QoS, retain: boolean): boolean {
     for (const rules of this.#lists) {
-      for (const { action, allows, filter, isForRetain, qosMax } of rules) {
+      for (const rule of rules) {
+        const { action, allows, isForRetain, qosMax } = rule;
         if (action === "subscribe" || qos > qosMax || (retain && !isForRetain)) continue;
-        if (matches(filter, topicName)) return allows;
+        const filter = filterFor(rule, this.#subject);
+        if (filter !== undefined && matches(filter, topicName)) return allows;
       }
     }
     return this.#allowsRest;
@@ -46,8 +49,11 @@ export class Permissions {
     const requested = filterLevelsOf(topicFilter);
     let granted = requestedQos;
     for (const rules of this.#lists) {
-      for (const { action, allows, filter, qosMax } of rules) {
-        if (action === "publish" || !overlaps(filter, requested)) continue;
+      for (const rule of rules) {
+        const { action, allows, qosMax } = rule;
+        if (action === "publish") continue;
+        const filter = filterFor(rule, this.#subject);
+        if (filter === undefined || !overlaps(filter, requested)) continue;
         if (!allows) return undefined;
         granted = Math.min(granted, qosMax) as QoS;
         if (covers(filter, requested)) return granted;
@@ -57,35 +63,42 @@ export class Permissions {
   }
 }
 
-/** Makes rules ready for use. Those without variables are made once for all clients. */
+/** Makes rules ready for use, once for all clients. */
 export class RuleCompiler {
-  readonly #shared = new WeakMap<readonly Rule[], CompiledRules>();
-  readonly #fixed = new WeakMap<Rule, CompiledRule>();
+  readonly #compiled = new WeakMap<readonly Rule[], CompiledRules>();
+  readonly #denials = new WeakMap<readonly Rule[], CompiledRules>();
 
-  compile(rules: readonly Rule[], subject: Subject): CompiledRules {
-    const known = this.#shared.get(rules);
-    if (known !== undefined) return known;
-    const compiled = rules.flatMap((rule) => this.#compileRule(rule, subject) ?? []);
-    if (!rules.some(({ topicFilter }) => isTemplate(topicFilter))) this.#shared.set(rules, compiled);
-    return compiled;
+  compile(rules: readonly Rule[]): CompiledRules {
+    return cached(this.#compiled, rules, () => rules.flatMap((rule) => compileRule(rule) ?? []));
   }
 
-  #compileRule(rule: Rule, subject: Subject): CompiledRule | undefined {
-    const known = this.#fixed.get(rule);
-    if (known !== undefined) return known;
-    // What is denied to a client of an odd name, or without a claim, stays denied: for any value.
-    const topicFilter =
-      expandTemplate(rule.topicFilter, subject) ??
-      (rule.effect === "deny" ? withAnyValues(rule.topicFilter) : undefined);
-    if (topicFilter === undefined || !isFilterWellFormed(topicFilter)) return undefined;
-    const compiled: CompiledRule = {
-      allows: rule.effect === "allow",
-      action: rule.action,
-      filter: filterLevelsOf(topicFilter),
-      qosMax: rule.qosMax ?? 2,
-      isForRetain: rule.retain ?? true,
-    };
-    if (!isTemplate(rule.topicFilter)) this.#fixed.set(rule, compiled);
-    return compiled;
+  /** Only those that take something away. */
+  compileDenials(rules: readonly Rule[]): CompiledRules {
+    return cached(this.#denials, rules, () => this.compile(rules).filter(({ allows }) => !allows));
   }
+}
+
+function cached(
+  known: WeakMap<readonly Rule[], CompiledRules>,
+  rules: readonly Rule[],
+  compile: () => CompiledRules,
+): CompiledRules {
+  const found = known.get(rules);
+  if (found !== undefined) return found;
+  const compiled = compile();
+  known.set(rules, compiled);
+  return compiled;
+}
+
+function compileRule({ action, effect, qosMax, retain, topicFilter }: Rule): CompiledRule | undefined {
+  const filter = Template.read(topicFilter);
+  return (
+    filter && { allows: effect === "allow", action, filter, qosMax: qosMax ?? 2, isForRetain: retain ?? true }
+  );
+}
+
+/** What is denied to a client of an odd name, or without a claim, stays denied: for any value. */
+function filterFor({ allows, filter }: CompiledRule, subject: Subject): FilterLevels | undefined {
+  if (!(filter instanceof Template)) return filter;
+  return filter.levelsFor(subject) ?? (allows ? undefined : filter.levelsForAny);
 }

@@ -180,6 +180,17 @@ describe("a rule with variables", () => {
     expect(permissions.mayPublish("${clientId}", 0, false)).toBe(true);
   });
 
+  test("may name a claim with slashes", () => {
+    const claims = { "https://example.com/site": "north", bad: "a/b" };
+    const template = "${claim.https://example.com/site}/x";
+    const allowed = permissionsFor([allow(template)], { ...named, claims });
+    expect(allowed.mayPublish("north/x", 0, false)).toBe(true);
+    expect(allowed.mayPublish("south/x", 0, false)).toBe(false);
+    const denied = permissionsFor([deny(template), allow("#")], named);
+    expect(denied.mayPublish("south/x", 0, false)).toBe(false);
+    expect(denied.mayPublish("south/y", 0, false)).toBe(true);
+  });
+
   test("is no one's but the client's for whom it was made", () => {
     const shared = access({ rules: [allow("${clientId}/#"), allow("all")] });
     const [one, two] = [shared.permissionsFor(named, "one"), shared.permissionsFor(named, "two")];
@@ -197,6 +208,7 @@ describe("rules", () => {
   };
   const identity: Identity = {
     ...named,
+    clientId: "one",
     rules: [allow("2"), deny("3")],
     roles: ["first", "unknown", "second"],
   };
@@ -208,6 +220,17 @@ describe("rules", () => {
     );
     expect(allowed).toEqual(["7"]);
     expect(permissions.mayPublish("by-client", 0, false)).toBe(true);
+  });
+
+  test("of a Client Identifier allow nothing to who has chosen it", () => {
+    const { clientId: _, ...unbound } = identity;
+    const permissions = access({ clients: policy.clients ?? {}, rules: [allow("1"), allow("2")] });
+    const found = permissions.permissionsFor(unbound, "one");
+    expect(["1", "2", "by-client"].map((topic) => found.mayPublish(topic, 0, false))).toEqual([
+      false,
+      true,
+      false,
+    ]);
   });
 
   test("of others say nothing", () => {
