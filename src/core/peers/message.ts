@@ -75,7 +75,7 @@ export type DeliverItem =
       readonly publication: Publication;
       readonly sharedFilter: string;
       readonly queues: boolean;
-      /** Shards where nobody was online. */
+      /** Shards where nobody was online, or had room. */
       readonly tried: readonly number[];
       readonly origin?: Origin;
     }

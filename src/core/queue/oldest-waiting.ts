@@ -14,6 +14,8 @@ export class OldestWaiting {
   readonly #owner: LogSession;
   /** In order, as far as they have been looked up. */
   #located: LocatedMessage[] = [];
+  /** No segment before this one holds what comes after them; packing only moves messages to later ones. */
+  #nextSeq = 0;
 
   constructor(log: MessageLog, owner: LogSession) {
     this.#log = log;
@@ -24,7 +26,8 @@ export class OldestWaiting {
   find(after: number, fromSeq: number | undefined, looksFar: boolean): OldestMessage | undefined {
     while (this.#located[0] !== undefined && this.#located[0].ordinal <= after) this.#located.shift();
     if (this.#located.length === 0 && fromSeq !== undefined) {
-      this.#located = this.#log.locate(this.#owner, after, fromSeq, locatedMax);
+      this.#located = this.#log.locate(this.#owner, after, Math.max(fromSeq, this.#nextSeq), locatedMax);
+      this.#nextSeq = this.#located.at(-1)?.segment.seq ?? this.#nextSeq;
     }
     if (this.#located[0] !== undefined || !looksFar) return this.#located[0];
     const unwritten = this.#log.unwrittenFor(this.#owner).find(({ target }) => target.ordinal > after);
@@ -33,6 +36,7 @@ export class OldestWaiting {
 
   forget(): void {
     this.#located = [];
+    this.#nextSeq = 0;
   }
 }
 

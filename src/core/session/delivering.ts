@@ -6,7 +6,7 @@ import type { Delivery } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import { isExpired, remainingExpirySec, sizeOf } from "../publication.ts";
 import type { MessageLog } from "../queue/message-log.ts";
-import type { NextDelivery } from "./delivery.ts";
+import type { DeliveryOptions, NextDelivery } from "./delivery.ts";
 import type { Session } from "./session.ts";
 
 export interface DeliverOptions {
@@ -79,6 +79,11 @@ export class Delivering {
     return this.#config.limits.queuePolicy === "refuse" && outbound.isFull(sizeBytes);
   }
 
+  /** Whether the message would be queued and not dropped, nor push out another one. */
+  hasRoom({ outbound }: Session, sizeBytes: number): boolean {
+    return !(outbound.logged && this.isLogFull) && !outbound.isFull(sizeBytes);
+  }
+
   /** How long until full sockets are looked at again; undefined when nothing waits for them. */
   get pausedDelayMs(): number | undefined {
     return this.#paused.size > 0 ? pausedRetryMs : undefined;
@@ -90,10 +95,9 @@ export class Delivering {
       this.#deliverQos0(session, publication, options, nowMs);
       return;
     }
-    const { qos } = options;
     if (!this.#makeRoom(session, publication, nowMs)) return;
     const isConnected = session.connection !== undefined;
-    session.outbound.enqueue(publication, { ...options, qos }, isConnected);
+    session.outbound.enqueue(publication, toTarget(options, options.qos), isConnected);
     if (!isConnected) return;
     if (session.outbound.logged || options.awaitsCommit === true) {
       this.#awaitCommit.add(session);
@@ -252,6 +256,19 @@ export class Delivering {
     if (maximumPacketSizeBytes === undefined) return true;
     return this.#config.publishSizeBytes(delivery, protocolVersion) <= maximumPacketSizeBytes;
   }
+}
+
+/** What is kept with the message. */
+function toTarget(
+  { retain, sharedFilter, subscriptionIdentifiers }: DeliverOptions,
+  qos: 1 | 2,
+): DeliveryOptions {
+  return {
+    qos,
+    retain,
+    ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
+    ...(sharedFilter !== undefined && { sharedFilter }),
+  };
 }
 
 function toDelivery(

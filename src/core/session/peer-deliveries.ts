@@ -52,7 +52,7 @@ export class PeerDeliveries {
   }
 
   #deliver({ publication, publisherClientId }: Deliver, nowMs: number): Outcome {
-    if (this.#sessions.refuses(publication, publisherClientId)) return queueFull;
+    if (this.#sessions.refusesUnshared(publication, publisherClientId)) return queueFull;
     const matches = this.#sessions.deliverUnshared(publication, publisherClientId, nowMs);
     if (matches.isMatched) return success;
     return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
@@ -63,7 +63,9 @@ export class PeerDeliveries {
     const members = this.#sessions.membersOf(sharedFilter);
     if (members === undefined) return { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
     const message = { publication, sharedFilter, queues, isNumbered: origin !== undefined };
-    const isTaken = this.#sessions.deliverShared(message, nowMs);
-    return { ...(isTaken ? success : nobody), members };
+    const delivery = this.#sessions.deliverShared(message, nowMs);
+    // Another shard may have a member with room; the one that is asked last has the last word.
+    if (delivery === "full" && queues) return queueFull;
+    return { ...(delivery === "taken" ? success : nobody), members };
   }
 }

@@ -4,13 +4,14 @@ import type { CostMeter } from "../cost/cost-meter.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { QueuedMessage } from "../queue/segment.ts";
+import type { QoS } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import { sizeOf } from "../publication.ts";
 import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage-port.ts";
 import type { Members, Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { isFailure } from "../reason-code.ts";
-import type { SharedMessage, Subscribers } from "../topics/topic-owner.ts";
+import type { SharedDelivery, SharedMessage, Subscribers } from "../topics/topic-owner.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import type { Delivering } from "./delivering.ts";
 import { isSameSubscription, Session } from "./session.ts";
@@ -200,7 +201,16 @@ export class Sessions implements Subscribers {
   }
 
   refuses(publication: Publication, publisherClientId: string): boolean {
-    if (publication.message.qos === 0 || !this.#parts.delivering.refusesSome) return false;
+    if (!this.#refusesSome(publication)) return false;
+    const { groups } = this.#tree.match(publication.message.topicName, publisherClientId);
+    const hasRoom = this.#roomFor(publication);
+    return (
+      this.refusesUnshared(publication, publisherClientId) || groups.some((group) => !group.hasRoom(hasRoom))
+    );
+  }
+
+  refusesUnshared(publication: Publication, publisherClientId: string): boolean {
+    if (!this.#refusesSome(publication)) return false;
     const { recipients } = this.#tree.match(publication.message.topicName, publisherClientId);
     const sizeBytes = sizeOf(publication);
     return recipients.some(
@@ -217,7 +227,7 @@ export class Sessions implements Subscribers {
     const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
     for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
     for (const group of groups) {
-      const recipient = group.choose();
+      const recipient = group.choose(this.#roomFor(publication)) ?? group.chooseAny();
       if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isRemembered);
     }
     return recipients.length + groups.length > 0;
@@ -233,13 +243,17 @@ export class Sessions implements Subscribers {
     return { isMatched: recipients.length > 0, isSubscribed };
   }
 
-  deliverShared(message: SharedMessage, nowMs: number): boolean {
+  deliverShared(message: SharedMessage, nowMs: number): SharedDelivery {
     const { publication, sharedFilter, queues, isNumbered } = message;
     const group = this.#tree.group(sharedFilter);
-    if (group === undefined || (!queues && group.members.online === 0)) return false;
-    const recipient = group.choose();
-    if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isNumbered);
-    return recipient !== undefined;
+    if (group === undefined || (!queues && group.members.online === 0)) return "nobody";
+    const hasRoom = this.#roomFor(publication);
+    let recipient = queues ? group.choose(hasRoom) : group.chooseOnline(hasRoom);
+    if (recipient === undefined && (!queues || this.#refusesSome(publication))) return "full";
+    recipient ??= group.chooseAny();
+    if (recipient === undefined) return "nobody";
+    this.#deliverTo(recipient, publication, nowMs, isNumbered);
+    return "taken";
   }
 
   sharedFiltersOf(topicName: string): string[] {
@@ -265,10 +279,23 @@ export class Sessions implements Subscribers {
       this.#byNumber.get(number) ?? peers.participant(number);
     peers.beginRestoring();
     const stateSeqs = restoreStates(heads, rowSeqs, find);
-    for (const [connection, client] of connections) this.#reattach(connection, client);
+    // Before numbers are given: one that the log still speaks of is not free.
     this.#lastNumber = Math.max(this.#lastNumber, lastNumberIn(heads));
+    for (const [connection, client] of connections) this.#reattach(connection, client);
     log.restore(heads, stateSeqs, find);
     peers.endRestoring();
+  }
+
+  /** Publishers may have to be told that there is no room for such a message. */
+  #refusesSome({ message }: Publication): boolean {
+    return message.qos > 0 && this.#parts.delivering.refusesSome;
+  }
+
+  #roomFor(publication: Publication): (session: Session, maximumQos: QoS) => boolean {
+    const sizeBytes = sizeOf(publication);
+    const isQueued = publication.message.qos > 0;
+    return (session, maximumQos) =>
+      !isQueued || maximumQos === 0 || this.#parts.delivering.hasRoom(session, sizeBytes);
   }
 
   /** `awaitsCommit`: the message must not be seen before it is written that it went here. */
@@ -291,7 +318,7 @@ export class Sessions implements Subscribers {
       const { sharedFilter } = target;
       if (sharedFilter === undefined) continue;
       const message = { publication, sharedFilter, queues: false, isNumbered: false };
-      if (this.deliverShared(message, nowMs)) continue;
+      if (this.deliverShared(message, nowMs) === "taken") continue;
       this.#parts.handOver(publication, sharedFilter, nowMs);
     }
   }

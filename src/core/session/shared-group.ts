@@ -1,11 +1,20 @@
 import type { Members } from "../peers/message.ts";
+import type { QoS } from "../packet.ts";
 import type { SubscriptionRecord } from "../storage-port.ts";
 import type { Session } from "./session.ts";
 import type { Recipient } from "./subscription-tree.ts";
 
+/** Whether the queue of a session takes a message, with the QoS of its subscription at most. */
+type HasRoom = (session: Session, maximumQos: QoS) => boolean;
+
+type Member = readonly [Session, SubscriptionRecord];
+
+/** Members that are looked at for one message: a group whose queues are full does not slow down who publishes. */
+const candidatesMax = 64;
+
 /**
- * The members of one Shared Subscription (section 4.8.2). Each message goes to one: in turns among those that are
- * connected, and among the others only when none is.
+ * The members of one Shared Subscription (section 4.8.2). Each message goes to one that has room for it: in turns among
+ * those that are connected, and among the others only when none of these takes it.
  */
 export class SharedGroup {
   /** `$share/{ShareName}/{filter}`. */
@@ -41,25 +50,51 @@ export class SharedGroup {
     return this.#connected.size > 0 !== wasOnline;
   }
 
-  /** The member whose turn it is. */
-  choose(): Recipient | undefined {
-    const members = this.#connected.size > 0 ? this.#connected : this.#away;
-    for (const [session, subscription] of members) {
-      members.delete(session);
-      members.set(session, subscription);
-      const { maximumQos, retainAsPublished, subscriptionIdentifier, topicFilter } = subscription;
-      return {
-        session,
-        maximumQos,
-        retainAsPublished,
-        subscriptionIdentifiers: subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier],
-        sharedFilter: topicFilter,
-      };
-    }
-    return undefined;
+  /** The member whose turn it is, of those that have room; undefined when none has. */
+  choose(hasRoom: HasRoom): Recipient | undefined {
+    return this.#takeTurn(firstOf([this.#connected, this.#away], hasRoom));
+  }
+
+  chooseOnline(hasRoom: HasRoom): Recipient | undefined {
+    return this.#takeTurn(firstOf([this.#connected], hasRoom));
+  }
+
+  /** The member whose turn it is, with room or without. */
+  chooseAny(): Recipient | undefined {
+    return this.choose(() => true);
+  }
+
+  hasRoom(hasRoom: HasRoom): boolean {
+    return firstOf([this.#connected, this.#away], hasRoom) !== undefined;
+  }
+
+  #takeTurn(member: Member | undefined): Recipient | undefined {
+    if (member === undefined) return undefined;
+    const [session, subscription] = member;
+    this.add(session, subscription);
+    const { maximumQos, retainAsPublished, subscriptionIdentifier, topicFilter } = subscription;
+    return {
+      session,
+      maximumQos,
+      retainAsPublished,
+      subscriptionIdentifiers: subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier],
+      sharedFilter: topicFilter,
+    };
   }
 
   #members(session: Session): Map<Session, SubscriptionRecord> {
     return session.connection === undefined ? this.#away : this.#connected;
   }
+}
+
+function firstOf(lists: readonly Iterable<Member>[], hasRoom: HasRoom): Member | undefined {
+  let candidates = 0;
+  for (const members of lists) {
+    for (const member of members) {
+      if (hasRoom(member[0], member[1].maximumQos)) return member;
+      candidates += 1;
+      if (candidates >= candidatesMax) return undefined;
+    }
+  }
+  return undefined;
 }

@@ -31,7 +31,7 @@ export class SharedChoice {
     this.#local = local;
   }
 
-  /** Undefined when no shard has a member. `tried`: shards that said nobody is online there. */
+  /** Undefined when no shard has a member. `tried`: shards that said nobody is online there, or has room. */
   choose(
     sharedFilter: string,
     tried: readonly number[],

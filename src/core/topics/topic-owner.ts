@@ -26,10 +26,15 @@ export interface SharedMessage {
   readonly isNumbered: boolean;
 }
 
+/** "nobody": there is no such member, or none that is online. "full": none of them has room. */
+export type SharedDelivery = "taken" | "nobody" | "full";
+
 /** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
   /** Whether the publisher is to be told that the message cannot be queued for everybody who should get it. */
   refuses(publication: Publication, publisherClientId: string): boolean;
+  /** The same without Shared Subscriptions. */
+  refusesUnshared(publication: Publication, publisherClientId: string): boolean;
   /**
    * To every session with a matching subscription, and to one member of each Shared Subscription. `isRemembered`: this
    * turn writes that the message came, so that it does not go to another member when it comes again.
@@ -41,8 +46,8 @@ export interface Subscribers {
     publisherClientId: string,
     nowMs: number,
   ): { readonly isMatched: boolean; readonly isSubscribed: boolean };
-  /** To one member, preferably one that is online. False when there is none. */
-  deliverShared(message: SharedMessage, nowMs: number): boolean;
+  /** To one member that has room, preferably one that is online; if it may wait, and nobody refuses, to any. */
+  deliverShared(message: SharedMessage, nowMs: number): SharedDelivery;
   sharedFiltersOf(topicName: string): readonly string[];
   membersOf(sharedFilter: string): Members | undefined;
 }
@@ -121,7 +126,7 @@ export class TopicOwner {
 
   /** Why the message is taken neither here nor by the sessions of this shard. */
   #refusalOf({ publication, publisherClientId }: Sent, nowMs: number): Outcome | undefined {
-    const { limits, retained, subscribers } = this.#parts;
+    const { limits, placement, retained, subscribers } = this.#parts;
     const { message } = publication;
     if (message.retain && message.payload.length > 0 && this.#parts.isStorageFull()) {
       return storageFull;
@@ -130,7 +135,12 @@ export class TopicOwner {
       const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
       return { reasonCode: ReasonCode.QuotaExceeded, reasonString };
     }
-    return subscribers.refuses(publication, publisherClientId) ? queueFull : undefined;
+    // Members of a Shared Subscription may be on other shards, too: those are asked one after the other.
+    const refuses =
+      placement.layout.shards > 1
+        ? subscribers.refusesUnshared(publication, publisherClientId)
+        : subscribers.refuses(publication, publisherClientId);
+    return refuses ? queueFull : undefined;
   }
 
   /** A topic of the server: to the sessions of this shard, and from the one shard that knows them to those who share. */
@@ -307,8 +317,12 @@ export class TopicOwner {
     const { shard, queues } = chosen;
     if (shard === self) {
       const message = { publication, sharedFilter, queues, isNumbered: isDurable };
-      const isTaken = subscribers.deliverShared(message, nowMs);
-      settle?.(isTaken ? success : nobody);
+      const delivery = subscribers.deliverShared(message, nowMs);
+      if (delivery === "full" && !queues) {
+        this.#deliverShared({ ...item, tried: [...tried, self] }, isDurable, settle, nowMs);
+        return;
+      }
+      settle?.(outcomeOf(delivery));
       return;
     }
     const { qos } = publication.message;
@@ -344,6 +358,10 @@ export class TopicOwner {
     this.#parts.peers.lane("deliver", from).post(page, "failed", undefined, pageRequestBytes, nowMs);
     return true;
   }
+}
+
+function outcomeOf(delivery: SharedDelivery): Outcome {
+  return { taken: success, nobody, full: queueFull }[delivery];
 }
 
 function sharedItem(publication: Publication, sharedFilter: string): SharedItem {

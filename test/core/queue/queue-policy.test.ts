@@ -76,6 +76,28 @@ describe("A full queue", () => {
     expect(payloadsAfterReturn(scene).slice(2)).toEqual(["1", "2", "4", "5", "6"]);
   });
 
+  test("is looked through once, however much is dropped from it", () => {
+    const limits = { queuePolicy: "drop-oldest", queue: { messagesMax: 1000, bytesMax: 1e6 } } as const;
+    const shard = new Harness({ shards: 1, limits });
+    for (const topicFilter of ["a", "b"]) {
+      const session = { clientId: topicFilter, sessionExpiryIntervalSec: week };
+      const subscriber = SimulatedClient.connected(shard, session);
+      subscriber.subscribe(topicFilter, 1);
+      subscriber.disconnect();
+    }
+    const publisher = SimulatedClient.connected(shard);
+    const publishMany = (topicNames: readonly string[]): void => {
+      for (let left = 1000; left > 0; left -= 1) {
+        shard.joined(() => topicNames.forEach((topicName) => publisher.publish(topicName, "", { qos: 1 })));
+      }
+    };
+    publishMany(["a", "b"]);
+    const before = shard.rowsRead;
+    publishMany(["a"]);
+    expect(shard.counters.droppedQueueFull).toBe(1000);
+    expect(shard.rowsRead - before).toBeLessThan(2000);
+  });
+
   test("does not drop older messages for one that it could never take", () => {
     const limits = { queuePolicy: "drop-oldest", queue: { messagesMax: 9, bytesMax: 1000 } } as const;
     const shard = new Harness({ limits });
@@ -171,6 +193,51 @@ describe("With the policy to refuse", () => {
     scene.publisher.publish("a", "4", { qos: 0 });
     scene.shard.advance(100);
     expect(scene.publisher.isConnected).toBe(true);
+  });
+});
+
+describe.each([1, 3])("A Shared Subscription on %i shards, with a full member", (shards) => {
+  function share(queuePolicy: QueuePolicy): Scene & { readonly other: SimulatedClient } {
+    const limits = { queuePolicy, queue: { messagesMax: 3, bytesMax: 1_000_000 } };
+    const shard = new Harness({ shards, limits });
+    const members = ["one", shards === 1 ? "two" : shard.clientIdBeside("one")].map((clientId) => {
+      const member = SimulatedClient.connected(shard, { clientId, sessionExpiryIntervalSec: week });
+      member.subscribe("$share/g/a", 2);
+      member.disconnect();
+      return member;
+    });
+    const [subscriber, other] = members as [SimulatedClient, SimulatedClient];
+    return { shard, subscriber, other, publisher: SimulatedClient.connected(shard) };
+  }
+
+  function payloadsOfAll({ shard, subscriber, other }: ReturnType<typeof share>): string[] {
+    for (const member of [subscriber, other]) member.connect({ cleanStart: false });
+    shard.advance(100);
+    return [...subscriber.payloads, ...other.payloads].toSorted();
+  }
+
+  test.each(["drop-newest", "drop-oldest", "refuse"] as const)("gives to the others first: %s", (policy) => {
+    const scene = share(policy);
+    publish(scene, "1", "2", "3", "4", "5", "6");
+    expect(scene.publisher.all("puback").every(({ reasonCode }) => reasonCode === 0)).toBe(true);
+    expect(payloadsOfAll(scene)).toEqual(["1", "2", "3", "4", "5", "6"]);
+  });
+
+  test("tells the publisher 0x97 when all are full, if so configured", () => {
+    const scene = share("refuse");
+    publish(scene, "1", "2", "3", "4", "5", "6", "7");
+    expect(scene.publisher.last("puback").reasonCode).toBe(ReasonCode.QuotaExceeded);
+    expect(payloadsOfAll(scene)).toEqual(["1", "2", "3", "4", "5", "6"]);
+    publish(scene, "8");
+    expect(scene.publisher.last("puback").reasonCode).toBe(ReasonCode.Success);
+  });
+
+  test("drops and counts what nobody has room for, by default", () => {
+    const scene = share("drop-newest");
+    publish(scene, "1", "2", "3", "4", "5", "6", "7");
+    expect(scene.publisher.last("puback").reasonCode).toBe(ReasonCode.Success);
+    expect(scene.shard.counters.droppedQueueFull).toBe(1);
+    expect(payloadsOfAll(scene)).toEqual(["1", "2", "3", "4", "5", "6"]);
   });
 });
 
