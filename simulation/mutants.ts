@@ -14,7 +14,7 @@ import { ReasonCode } from "../src/core/reason-code.ts";
 import { Outbound } from "../src/core/session/outbound.ts";
 import { PeerDeliveries } from "../src/core/session/peer-deliveries.ts";
 import { Session } from "../src/core/session/session.ts";
-import { Sessions } from "../src/core/session/sessions.ts";
+import { LocalSubscribers } from "../src/core/session/local-subscribers.ts";
 import { SubscriberRoutes } from "../src/core/session/subscriber-routes.ts";
 import { RetainedBlocks } from "../src/core/topics/retained-blocks.ts";
 import { Routes } from "../src/core/topics/routes.ts";
@@ -377,10 +377,10 @@ const clients: readonly Mutant[] = [
     name: "a shared message goes to two members of a shard",
     plant: () =>
       replaced(
-        Sessions.prototype,
+        LocalSubscribers.prototype,
         "deliverShared",
         (original) =>
-          function (this: Sessions, ...rest) {
+          function (this: LocalSubscribers, ...rest) {
             original.call(this, ...rest);
             return original.call(this, ...rest);
           },

@@ -6,10 +6,12 @@ import type { Output } from "./output.ts";
 import { Peers } from "./peers/peers.ts";
 import type { MessageLog } from "./queue/message-log.ts";
 import type { Delivering } from "./session/delivering.ts";
+import { LocalSubscribers } from "./session/local-subscribers.ts";
 import { PeerDeliveries } from "./session/peer-deliveries.ts";
 import { Replaying } from "./session/replaying.ts";
 import { Sessions } from "./session/sessions.ts";
 import { SubscriberRoutes } from "./session/subscriber-routes.ts";
+import { SubscriptionTree } from "./session/subscription-tree.ts";
 import type { ShardStorage } from "./storage-port.ts";
 import { Retained } from "./topics/retained.ts";
 import { Routes } from "./topics/routes.ts";
@@ -70,16 +72,20 @@ export function assemble(foundation: Foundation): ShardParts {
     claim: claimBoot,
     number: () => boot.number,
   });
-  const sessions: Sessions = new Sessions({
+  const tree = new SubscriptionTree();
+  const subscribers = new LocalSubscribers(tree, delivering, (publication, sharedFilter, nowMs) =>
+    owners.handOver(publication, sharedFilter, nowMs),
+  );
+  const sessions = new Sessions({
     storage,
     cost: foundation.cost,
     log,
     limits,
-    delivering,
     peers,
+    tree,
     routes: subscriberRoutes,
     claimBoot,
-    handOver: (publication, sharedFilter, nowMs) => owners.handOver(publication, sharedFilter, nowMs),
+    handOver: (messages, nowMs) => subscribers.handOver(messages, nowMs),
   });
   const retained = new Retained(storage, limits, counters);
   const routes = new Routes(storage);
@@ -92,11 +98,11 @@ export function assemble(foundation: Foundation): ShardParts {
     serverTopics,
     routes,
     peers,
-    subscribers: sessions,
+    subscribers,
     isStorageFull: foundation.isStorageFull,
   });
   const owners: TopicOwners = new TopicOwners(self, placement, owner, peers, serverTopics);
   const replaying = new Replaying(delivering, owners);
-  const deliveries = new PeerDeliveries(peers, sessions, replaying, subscriberRoutes);
+  const deliveries = new PeerDeliveries(peers, subscribers, replaying, subscriberRoutes);
   return { peers, sessions, subscriberRoutes, retained, replaying, routes, owners };
 }

@@ -3,7 +3,7 @@ import { queueFull } from "../topics/topic-owner.ts";
 import type { Peers } from "../peers/peers.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Replaying } from "./replaying.ts";
-import type { Sessions } from "./sessions.ts";
+import type { LocalSubscribers } from "./local-subscribers.ts";
 import type { SubscriberRoutes } from "./subscriber-routes.ts";
 
 type Deliver = DeliverItem & { readonly type: "deliver" };
@@ -15,13 +15,13 @@ const nobody: Outcome = { reasonCode: ReasonCode.NoMatchingSubscribers };
 /** What owners of topics send to the sessions of this shard: applied and answered at once. */
 export class PeerDeliveries {
   readonly #peers: Peers;
-  readonly #sessions: Sessions;
+  readonly #subscribers: LocalSubscribers;
   readonly #replaying: Replaying;
   readonly #routes: SubscriberRoutes;
 
-  constructor(peers: Peers, sessions: Sessions, replaying: Replaying, routes: SubscriberRoutes) {
+  constructor(peers: Peers, subscribers: LocalSubscribers, replaying: Replaying, routes: SubscriberRoutes) {
     this.#peers = peers;
-    this.#sessions = sessions;
+    this.#subscribers = subscribers;
     this.#replaying = replaying;
     this.#routes = routes;
   }
@@ -52,18 +52,18 @@ export class PeerDeliveries {
   }
 
   #deliver({ publication, publisherClientId }: Deliver, nowMs: number): Outcome {
-    if (this.#sessions.refusesUnshared(publication, publisherClientId)) return queueFull;
-    const matches = this.#sessions.deliverUnshared(publication, publisherClientId, nowMs);
+    if (this.#subscribers.refusesUnshared(publication, publisherClientId)) return queueFull;
+    const matches = this.#subscribers.deliverUnshared(publication, publisherClientId, nowMs);
     if (matches.isMatched) return success;
     return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
   }
 
   #deliverShared(item: DeliverShared, nowMs: number): Outcome {
     const { publication, sharedFilter, queues, origin } = item;
-    const members = this.#sessions.membersOf(sharedFilter);
+    const members = this.#subscribers.membersOf(sharedFilter);
     if (members === undefined) return { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };
     const message = { publication, sharedFilter, queues, isNumbered: origin !== undefined };
-    const delivery = this.#sessions.deliverShared(message, nowMs);
+    const delivery = this.#subscribers.deliverShared(message, nowMs);
     // Another shard may have a member with room; the one that is asked last has the last word.
     if (delivery === "full" && queues) return queueFull;
     return { ...(delivery === "taken" ? success : nobody), members };

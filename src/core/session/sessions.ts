@@ -4,36 +4,30 @@ import type { CostMeter } from "../cost/cost-meter.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { QueuedMessage } from "../queue/segment.ts";
-import type { QoS } from "../packet.ts";
-import type { Publication } from "../publication.ts";
-import { sizeOf } from "../publication.ts";
 import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage-port.ts";
-import type { Members, Outcome } from "../peers/message.ts";
+import type { Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
 import { isFailure } from "../reason-code.ts";
-import type { SharedDelivery, SharedMessage, Subscribers } from "../topics/topic-owner.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
-import type { Delivering } from "./delivering.ts";
 import { isSameSubscription, Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import type { Restorable } from "./stored-states.ts";
 import { isSameState, lastNumberIn, restoreStates } from "./stored-states.ts";
 import type { SettleRoute, SubscriberRoutes } from "./subscriber-routes.ts";
-import type { Recipient } from "./subscription-tree.ts";
-import { SubscriptionTree } from "./subscription-tree.ts";
+import type { SubscriptionTree } from "./subscription-tree.ts";
 
 export interface SessionsParts {
   readonly storage: ShardStorage;
   readonly log: MessageLog;
   readonly limits: Limits;
   readonly cost: CostMeter;
-  readonly delivering: Delivering;
   readonly peers: Peers;
+  readonly tree: SubscriptionTree;
   readonly routes: SubscriberRoutes;
   /** The number of the object's present life, for a row that is about to be written. */
   readonly claimBoot: () => number;
-  /** Gives a message of a Shared Subscription to a member of another shard. */
-  readonly handOver: (publication: Publication, sharedFilter: string, nowMs: number) => void;
+  /** Gives messages of Shared Subscriptions to other members. */
+  readonly handOver: (messages: readonly QueuedMessage[], nowMs: number) => void;
 }
 
 /** What became of a subscription: made, or refused. */
@@ -46,11 +40,11 @@ export interface Subscribed {
 }
 
 /** The sessions of the shard and the subscriptions they hold. */
-export class Sessions implements Subscribers {
+export class Sessions {
   readonly #parts: SessionsParts;
   readonly #byClientId = new Map<string, Session>();
   readonly #byNumber = new Map<number, Session>();
-  readonly #tree = new SubscriptionTree();
+  readonly #tree: SubscriptionTree;
   /** Rows to be written, or deleted (undefined), with the next commit. */
   readonly #changedRows = new Map<string, Session | undefined>();
   #lastNumber = 0;
@@ -60,6 +54,7 @@ export class Sessions implements Subscribers {
 
   constructor(parts: SessionsParts) {
     this.#parts = parts;
+    this.#tree = parts.tree;
   }
 
   get size(): number {
@@ -122,7 +117,7 @@ export class Sessions implements Subscribers {
     this.#byClientId.delete(session.clientId);
     if (this.#byNumber.get(session.sessionNumber) === session) this.#byNumber.delete(session.sessionNumber);
     this.#dropRow(session);
-    this.#handOver(sharedMessages, nowMs);
+    this.#parts.handOver(sharedMessages, nowMs);
   }
 
   /**
@@ -200,70 +195,6 @@ export class Sessions implements Subscribers {
     return rows;
   }
 
-  refuses(publication: Publication, publisherClientId: string): boolean {
-    if (!this.#refusesSome(publication)) return false;
-    const { groups } = this.#tree.match(publication.message.topicName, publisherClientId);
-    const hasRoom = this.#roomFor(publication);
-    return (
-      this.refusesUnshared(publication, publisherClientId) || groups.some((group) => !group.hasRoom(hasRoom))
-    );
-  }
-
-  refusesUnshared(publication: Publication, publisherClientId: string): boolean {
-    if (!this.#refusesSome(publication)) return false;
-    const { recipients } = this.#tree.match(publication.message.topicName, publisherClientId);
-    const sizeBytes = sizeOf(publication);
-    return recipients.some(
-      ({ session, maximumQos }) => maximumQos > 0 && this.#parts.delivering.refuses(session, sizeBytes),
-    );
-  }
-
-  deliver(
-    publication: Publication,
-    publisherClientId: string,
-    isRemembered: boolean,
-    nowMs: number,
-  ): boolean {
-    const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
-    for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
-    for (const group of groups) {
-      const recipient = group.choose(this.#roomFor(publication)) ?? group.chooseAny();
-      if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isRemembered);
-    }
-    return recipients.length + groups.length > 0;
-  }
-
-  deliverUnshared(
-    publication: Publication,
-    publisherClientId: string,
-    nowMs: number,
-  ): { isMatched: boolean; isSubscribed: boolean } {
-    const { recipients, isSubscribed } = this.#tree.match(publication.message.topicName, publisherClientId);
-    for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
-    return { isMatched: recipients.length > 0, isSubscribed };
-  }
-
-  deliverShared(message: SharedMessage, nowMs: number): SharedDelivery {
-    const { publication, sharedFilter, queues, isNumbered } = message;
-    const group = this.#tree.group(sharedFilter);
-    if (group === undefined || (!queues && group.members.online === 0)) return "nobody";
-    const hasRoom = this.#roomFor(publication);
-    let recipient = queues ? group.choose(hasRoom) : group.chooseOnline(hasRoom);
-    if (recipient === undefined && (!queues || this.#refusesSome(publication))) return "full";
-    recipient ??= group.chooseAny();
-    if (recipient === undefined) return "nobody";
-    this.#deliverTo(recipient, publication, nowMs, isNumbered);
-    return "taken";
-  }
-
-  sharedFiltersOf(topicName: string): string[] {
-    return this.#tree.match(topicName, "").groups.map(({ filter }) => filter);
-  }
-
-  membersOf(sharedFilter: string): Members | undefined {
-    return this.#tree.members(sharedFilter);
-  }
-
   /** Reads all sessions and the log; `connections` are those whose sockets survived. */
   load(connections: Iterable<readonly [Connection, AttachedClient]>): void {
     const { cost, log, peers, storage } = this.#parts;
@@ -284,43 +215,6 @@ export class Sessions implements Subscribers {
     for (const [connection, client] of connections) this.#reattach(connection, client);
     log.restore(heads, stateSeqs, find);
     peers.endRestoring();
-  }
-
-  /** Publishers may have to be told that there is no room for such a message. */
-  #refusesSome({ message }: Publication): boolean {
-    return message.qos > 0 && this.#parts.delivering.refusesSome;
-  }
-
-  #roomFor(publication: Publication): (session: Session, maximumQos: QoS) => boolean {
-    const sizeBytes = sizeOf(publication);
-    const isQueued = publication.message.qos > 0;
-    return (session, maximumQos) =>
-      !isQueued || maximumQos === 0 || this.#parts.delivering.hasRoom(session, sizeBytes);
-  }
-
-  /** `awaitsCommit`: the message must not be seen before it is written that it went here. */
-  #deliverTo(recipient: Recipient, publication: Publication, nowMs: number, awaitsCommit = false): void {
-    const { session, maximumQos, retainAsPublished, subscriptionIdentifiers, sharedFilter } = recipient;
-    const { qos, retain } = publication.message;
-    const options = {
-      qos: Math.min(qos, maximumQos) as 0 | 1 | 2,
-      retain: retain && retainAsPublished,
-      ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-      ...(sharedFilter !== undefined && { sharedFilter }),
-      ...(awaitsCommit && { awaitsCommit }),
-    };
-    this.#parts.delivering.deliver(session, publication, options, nowMs);
-  }
-
-  /** What an ended session had got by a Shared Subscription goes to another member (section 4.8.2). */
-  #handOver(messages: readonly QueuedMessage[], nowMs: number): void {
-    for (const { publication, target } of messages) {
-      const { sharedFilter } = target;
-      if (sharedFilter === undefined) continue;
-      const message = { publication, sharedFilter, queues: false, isNumbered: false };
-      if (this.deliverShared(message, nowMs) === "taken") continue;
-      this.#parts.handOver(publication, sharedFilter, nowMs);
-    }
   }
 
   /** The subscription is made: it is kept with the session. */
