@@ -13,7 +13,12 @@ import { HookProvider } from "./hook.ts";
 import type { Fetch } from "./key-set.ts";
 import { PasswordProvider } from "./password.ts";
 import { deny, refusals, unknown, type Verdict } from "./provider.ts";
-import { type AuthenticationConfig, authenticationMethodsOf, type ProviderName } from "./settings.ts";
+import {
+  type AuthenticationConfig,
+  authenticationMethodsOf,
+  type ProviderName,
+  tokenMethod,
+} from "./settings.ts";
 import { looksLikeToken, TokenProvider } from "./token.ts";
 import type { Users } from "./users.ts";
 
@@ -47,17 +52,18 @@ export class Authenticator {
   readonly #config: AuthenticationConfig;
   readonly #providers: readonly ((credentials: Credentials) => Promise<Verdict> | Verdict)[];
   readonly #passwords: PasswordProvider;
+  readonly #tokens: TokenProvider | undefined;
 
   constructor(namespace: string, config: AuthenticationConfig, ports: AuthenticatorPorts) {
     const { token, hook, certificateUsername } = config;
     this.#config = config;
     this.#passwords = new PasswordProvider(ports.users, ports.nowMs);
-    const tokens = token && new TokenProvider(token, ports);
+    this.#tokens = token && new TokenProvider(token, ports);
     const hooks = hook && new HookProvider(namespace, hook, ports);
     const byName: Record<ProviderName, (credentials: Credentials) => Promise<Verdict> | Verdict> = {
       certificate: ({ certificate }) =>
         certificateUsername === undefined ? unknown : verifyCertificate(certificate, certificateUsername),
-      token: (credentials) => verifyToken(credentials, tokens),
+      token: (credentials) => verifyToken(credentials, this.#tokens),
       password: ({ login }) => this.#passwords.verify(login?.username, login?.password),
       hook: ({ login }) => (login === undefined ? unknown : (hooks?.verify(login) ?? unknown)),
     };
@@ -102,10 +108,17 @@ export class Authenticator {
     if (!authenticationMethodsOf(this.#config).includes(method)) {
       return { type: "failure", ...refusals.unknownMethod };
     }
-    const step = await this.#passwords.exchange(data, state);
+    const step =
+      method === tokenMethod ? await this.#showToken(data) : await this.#passwords.exchange(data, state);
     return step.type === "success" && isTooLarge(step.identity)
       ? { type: "failure", ...refusals.tooLarge }
       : step;
+  }
+
+  async #showToken(data: Uint8Array = new Uint8Array()): Promise<AuthenticationStep> {
+    const verdict = await (this.#tokens?.verify(fromUtf8(data) ?? "") ?? unknown);
+    if (verdict.type === "allow") return { type: "success", identity: verdict.identity };
+    return { type: "failure", ...(verdict.type === "deny" ? verdict.refusal : refusals.unknownMethod) };
   }
 
   async #judge(credentials: Credentials): Promise<Verdict> {

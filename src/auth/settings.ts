@@ -45,6 +45,9 @@ export interface HookConfig {
   readonly timeoutMs: number;
 }
 
+/** Authentication Method whose data are a token, in CONNECT as in AUTH: one step. */
+export const tokenMethod = "JWT";
+
 export type CertificateUsername = "cn" | "fingerprint" | "subject";
 
 /** Whether, and how, a namespace lets clients in. */
@@ -202,5 +205,8 @@ function isSafeUrl(text: string): boolean {
 
 /** The Authentication Methods that clients may name in CONNECT. */
 export function authenticationMethodsOf({ providers }: AuthenticationConfig): readonly string[] {
-  return providers.includes("password") ? [scramMethod] : [];
+  return [
+    ...(providers.includes("password") ? [scramMethod] : []),
+    ...(providers.includes("token") ? [tokenMethod] : []),
+  ];
 }

@@ -115,14 +115,15 @@ export class Output {
     return effects;
   }
 
-  /** A Reason String that makes the packet too large is left out ([MQTT-3.4.2-2] and its like). */
+  /** A Reason String, or User Properties, that make the packet too large are left out ([MQTT-3.4.2-2] and its like). */
   #sending(connection: Connection, packet: ServerPacket): Effect {
     const { connectionId, protocolVersion } = connection;
-    if (!("reasonString" in packet) || this.fits(connection, packet)) {
+    const isLong = "reasonString" in packet || "userProperties" in packet;
+    if (!isLong || this.fits(connection, packet)) {
       return { type: "send", connectionId, protocolVersion, packet };
     }
-    const { reasonString: _, ...rest } = packet;
-    return { type: "send", connectionId, protocolVersion, packet: rest };
+    const { reasonString: _, userProperties: __, ...rest } = { userProperties: [], ...packet };
+    return { type: "send", connectionId, protocolVersion, packet: rest as ServerPacket };
   }
 
   #push(connection: Connection, effect: Effect): void {

@@ -171,6 +171,37 @@ describe("The providers", () => {
   });
 });
 
+describe("The Authentication Method JWT", () => {
+  const show = (data?: Uint8Array): AuthenticationRequest => ({
+    type: "method",
+    method: "JWT",
+    clientId: "c",
+    ...(data !== undefined && { data }),
+  });
+
+  test("takes a token in one step", async () => {
+    const subject = authenticator({ JWT_SECRET: secret });
+    const step = await subject.authenticate(show(new TextEncoder().encode(await token())));
+    expect(step).toMatchObject({ type: "success", identity: { method: "token", username: "tom" } });
+  });
+
+  test.each<[string, () => Promise<Uint8Array | undefined>]>([
+    ["no data", async () => undefined],
+    ["what is no text", async () => Uint8Array.of(0xff)],
+    ["what is no token", async () => new TextEncoder().encode("pencil")],
+    ["a token of another key", async () => new TextEncoder().encode(await token({}, `${secret}x`))],
+    ["a token that is over", async () => new TextEncoder().encode(await token({ exp: nowSec - 31 }))],
+  ])("refuses %s", async (_title, data) => {
+    const subject = authenticator({ JWT_SECRET: secret, ANONYMOUS: "true" });
+    expect(codeOf(await subject.authenticate(show(await data())))).toBe(ReasonCode.NotAuthorized);
+  });
+
+  test("is there where tokens are", async () => {
+    expect(authenticationMethodsOf(authenticationOf({ JWT_SECRET: secret }))).toEqual(["JWT"]);
+    expect(codeOf(await authenticator({}).authenticate(show()))).toBe(ReasonCode.BadAuthenticationMethod);
+  });
+});
+
 describe("A password that was right", () => {
   test("is not asked about again for a minute", async () => {
     const from = users();
@@ -308,7 +339,7 @@ describe("Enhanced authentication", () => {
   test("by another method is refused, as is SCRAM where passwords are not asked for", async () => {
     const withoutPasswords = { AUTHENTICATION: "token", JWT_SECRET: secret };
     expect(authenticationMethodsOf(authenticationOf({ OPERATOR_TOKEN: secret }))).toEqual(["SCRAM-SHA-256"]);
-    expect(authenticationMethodsOf(authenticationOf(withoutPasswords))).toEqual([]);
+    expect(authenticationMethodsOf(authenticationOf(withoutPasswords))).toEqual(["JWT"]);
     for (const [method, variables] of [
       ["SCRAM-SHA-1", {}],
       ["SCRAM-SHA-256", withoutPasswords],

@@ -152,8 +152,28 @@ describe("a new identity", () => {
     }
   });
 
+  test("that ends is told of by a User Property, at CONNACK and again, where it fits", () => {
+    const shard = setUp();
+    const ending = (ms: number): AuthenticationStep => may("#", { expiresAtMs: ms });
+    const told = (sec: string) => ({ userProperties: [["credential-expires-at", sec]] });
+    const client = authenticated(shard, ending(shard.nowMs + 60_999));
+    const sec = Math.floor(shard.nowMs / 1000);
+    expect(client.last("connack")).toMatchObject(told(String(Math.floor((shard.nowMs + 60_999) / 1000))));
+    client.send(anew);
+    shard.answer(ending((sec + 90) * 1000));
+    expect(client.last("auth")).toMatchObject(told(String(sec + 90)));
+    const narrow = authenticated(shard, ending(shard.nowMs + 60_000), { maximumPacketSizeBytes: 40 });
+    expect(narrow.last("connack").reasonCode).toBe(Success);
+    expect(narrow.last("connack").userProperties).toBeUndefined();
+    const quiet = authenticated(shard, ending(shard.nowMs + 60_000), { requestProblemInformation: false });
+    quiet.send(anew);
+    shard.answer(ending(shard.nowMs + 60_000));
+    expect(quiet.last("auth").userProperties).toBeUndefined();
+  });
+
   test.each([
     [{ clientId: "another" }, NotAuthorized],
+    [{ username: "bob" }, NotAuthorized],
     [{ expiresAtMs: 1 }, NotAuthorized],
   ])("that does not fit the connection (%o) ends it", (more, reasonCode) => {
     const shard = setUp();

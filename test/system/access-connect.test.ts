@@ -276,6 +276,34 @@ describe.each([1, 4])("With %i shards", (shards) => {
       }
     });
 
+    test("JWT takes a token, and another one by AUTH before the first ends", async () => {
+      const clientId = unique("renewing");
+      const nowSec = Math.floor(Date.now() / 1000);
+      const method = async (exp: number) => ({
+        authenticationMethod: "JWT",
+        authenticationData: Buffer.from(await service.token({ sub: "ann", exp })),
+      });
+      const properties = await method(nowSec + 60);
+      const byLibrary = await connectClient(broker.url, { clientId, protocolVersion: 5, properties });
+      expect(byLibrary.connack.properties).toMatchObject({
+        authenticationMethod: "JWT",
+        userProperties: { "credential-expires-at": String(nowSec + 60) },
+      });
+      const client = await admitted(broker.url, { clientId, properties });
+      client.send({ cmd: "auth", reasonCode: 0x19, properties: await method(nowSec + 600) });
+      expect(await client.next("auth")).toMatchObject({
+        reasonCode: 0,
+        properties: { userProperties: { "credential-expires-at": String(nowSec + 600) } },
+      });
+      await pingRaw(client);
+      client.send({
+        cmd: "auth",
+        reasonCode: 0x19,
+        properties: { authenticationMethod: "JWT", authenticationData: Buffer.from("pencil") },
+      });
+      expect((await client.next("disconnect")).reasonCode).toBe(0x87);
+    });
+
     test("is not to be followed by AUTH where there was none", async () => {
       const client = await admitted(broker.url, { username: "ann", password: await service.token() });
       client.send({ cmd: "auth", reasonCode: 0x19, properties: { authenticationMethod: "SCRAM-SHA-256" } });

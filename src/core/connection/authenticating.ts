@@ -6,7 +6,7 @@ import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { ShardContext } from "../shard-context.ts";
 import { identityRefusalOf, readmit } from "./admitting.ts";
-import { clientIdOf, completeConnect, refuse } from "./connecting.ts";
+import { clientIdOf, completeConnect, expiryOf, refuse } from "./connecting.ts";
 import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
 import { ParkedInput } from "./parked-input.ts";
@@ -228,7 +228,10 @@ function handleSuccess(
   nowMs: number,
 ): void {
   const clientId = connect === undefined ? connection.client?.clientId : clientIdOf(connection, connect);
-  const refusal = identityRefusalOf(context, connection, identity, clientId ?? "", connect?.will, nowMs);
+  const isSomebodyElse = connect === undefined && connection.identity?.username !== identity.username;
+  const refusal = isSomebodyElse
+    ? anotherUser
+    : identityRefusalOf(context, connection, identity, clientId ?? "", connect?.will, nowMs);
   if (refusal !== undefined) {
     end(context, connection, refusal, nowMs);
     return;
@@ -244,7 +247,14 @@ function handleSuccess(
     completeConnect(context, connection, connect, identity, answer, nowMs);
   } else if (readmit(context, connection, identity, nowMs) && method !== undefined) {
     const { Success: reasonCode } = ReasonCode;
-    context.output.send(connection, { type: "auth", reasonCode, authenticationMethod: method, ...answer });
+    const expiry = connection.client?.problemInformation === false ? {} : expiryOf(identity);
+    context.output.send(connection, {
+      type: "auth",
+      reasonCode,
+      ...answer,
+      authenticationMethod: method,
+      ...expiry,
+    });
   }
 }
 
@@ -280,6 +290,11 @@ const unknownMethod: Refusal = {
 const unexpectedAuth: Refusal = {
   reasonCode: ReasonCode.ProtocolError,
   reasonString: "AUTH is not expected",
+};
+
+const anotherUser: Refusal = {
+  reasonCode: ReasonCode.NotAuthorized,
+  reasonString: "The credential is another user's",
 };
 
 const unanswered: Refusal = {

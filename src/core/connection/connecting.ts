@@ -52,11 +52,17 @@ export function completeConnect(
   connection.identify(identity);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
   restrictSubscriptions(context, connection, session, nowMs);
-  const connack = { ...answer, sessionPresent };
+  const connack = { ...answer, sessionPresent, ...expiryOf(identity) };
   output.outdatedAttachments.add(connection);
   if (sessions.hasChangedRows) output.holdAfterCommit(connection, connack);
   else output.send(connection, connack);
   resume(context, connection, session, nowMs);
+}
+
+/** The client is told when to show another credential by AUTH, or to come again. */
+export function expiryOf({ expiresAtMs }: Identity): Pick<ConnackPacket, "userProperties"> {
+  if (expiresAtMs === undefined) return {};
+  return { userProperties: [["credential-expires-at", String(Math.floor(expiresAtMs / 1000))]] };
 }
 
 /** Answers with a CONNACK that says why, and closes ([MQTT-3.2.2-7]). */
