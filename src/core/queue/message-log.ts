@@ -14,7 +14,8 @@ import {
   stateBytes,
   targetBytesOf,
 } from "./segment.ts";
-import { Segments, supersededOf } from "./segments.ts";
+import type { SegmentHeads } from "./segment-heads.ts";
+import { Segments } from "./segments.ts";
 
 interface UnwrittenMessage {
   readonly publication: Publication;
@@ -271,15 +272,15 @@ export class MessageLog {
    * newest delivery state, which lies in the segment that `stateSeqs` names; what is for nobody is dead.
    */
   restore(
-    heads: readonly SegmentHead[],
+    heads: SegmentHeads,
     stateSeqs: ReadonlyMap<LogSession, number>,
     sessionOf: (sessionNumber: number) => LogSession | undefined,
   ): void {
     this.#sessionOf = sessionOf;
-    const superseded = supersededOf(heads);
+    const { supersededSeqs } = heads;
     const bySeq = new Map<number, Segment>();
     for (const head of heads) {
-      if (superseded.has(head)) this.#segments.restoreFree(head);
+      if (supersededSeqs.has(head.seq)) this.#segments.restoreFree(head);
       else bySeq.set(head.seq, this.#restoreSegment(head));
     }
     for (const [session, seq] of stateSeqs) this.#holdState(session, bySeq.get(seq));

@@ -223,14 +223,3 @@ export class Segments {
     this.#freeBytes += free.storedBytes;
   }
 }
-
-/** Rows of segments whose survivors lie in another one. Heads come in the order of `seq`. */
-export function supersededOf(heads: readonly SegmentHead[]): ReadonlySet<SegmentHead> {
-  const superseded = new Set<SegmentHead>();
-  let fromSeq = Infinity;
-  for (const head of heads.toReversed()) {
-    if (head.seq >= fromSeq) superseded.add(head);
-    fromSeq = Math.min(fromSeq, head.fromSeq ?? Infinity);
-  }
-  return superseded;
-}

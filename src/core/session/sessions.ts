@@ -4,6 +4,7 @@ import type { CostMeter } from "../cost/cost-meter.ts";
 import type { Limits } from "../limits.ts";
 import type { MessageLog } from "../queue/message-log.ts";
 import type { QueuedMessage } from "../queue/segment.ts";
+import { SegmentHeads } from "../queue/segment-heads.ts";
 import type { SessionRecord, ShardStorage, SubscriptionRecord } from "../storage-port.ts";
 import type { Outcome } from "../peers/message.ts";
 import type { Peers } from "../peers/peers.ts";
@@ -11,8 +12,8 @@ import { isFailure } from "../reason-code.ts";
 import { isServerFilter } from "../topics/server-topics.ts";
 import { isSameSubscription, Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
-import type { Restorable } from "./stored-states.ts";
-import { isSameState, lastNumberIn, restoreStates } from "./stored-states.ts";
+import type { Restorable } from "./log-survey.ts";
+import { isSameState, LogSurvey } from "./log-survey.ts";
 import type { SettleRoute, SubscriberRoutes } from "./subscriber-routes.ts";
 import type { SubscriptionTree } from "./subscription-tree.ts";
 
@@ -198,8 +199,12 @@ export class Sessions {
   /** Reads all sessions and the log; `connections` are those whose sockets survived. */
   load(connections: Iterable<readonly [Connection, AttachedClient]>): void {
     const { cost, log, peers, storage } = this.#parts;
-    const heads = [...storage.readSegmentHeads()];
-    for (const head of heads) cost.noteRow(head.cost);
+    const heads = new SegmentHeads(storage);
+    const survey = new LogSurvey();
+    for (const head of heads) {
+      cost.noteRow(head.cost);
+      survey.note(head);
+    }
     const rowSeqs = new Map<number, number>();
     for (const record of storage.readSessions()) {
       this.#restore(record);
@@ -209,9 +214,9 @@ export class Sessions {
     const find = (number: number): Restorable | undefined =>
       this.#byNumber.get(number) ?? peers.participant(number);
     peers.beginRestoring();
-    const stateSeqs = restoreStates(heads, rowSeqs, find);
+    const stateSeqs = survey.restoreStates(rowSeqs, find);
     // Before numbers are given: one that the log still speaks of is not free.
-    this.#lastNumber = Math.max(this.#lastNumber, lastNumberIn(heads));
+    this.#lastNumber = Math.max(this.#lastNumber, survey.lastSessionNumber);
     for (const [connection, client] of connections) this.#reattach(connection, client);
     log.restore(heads, stateSeqs, find);
     peers.endRestoring();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../../src/core/limits.ts";
 import { MessageLog } from "../../../src/core/queue/message-log.ts";
+import { SegmentHeads } from "../../../src/core/queue/segment-heads.ts";
 import type { LogSession, Segment } from "../../../src/core/queue/segment.ts";
 import { storedBytesOf } from "../../../src/core/queue/segment.ts";
 import type { DeliveryState, LogTarget } from "../../../src/core/storage-port.ts";
@@ -57,7 +58,7 @@ class Shelf {
   constructor(takerCount: number, logSparseBytesMax = defaultLimits.logSparseBytesMax) {
     this.log = new MessageLog(this.storage, { logSparseBytesMax });
     for (let number = 1; number <= takerCount; number += 1) this.takers.set(number, new Taker(number));
-    this.log.restore([], new Map(), (number) => this.takers.get(number));
+    this.log.restore(new SegmentHeads(this.storage), new Map(), (number) => this.takers.get(number));
   }
 
   taker(number: number): Taker {
@@ -188,7 +189,7 @@ describe("A large backlog that is gone", () => {
     }
     const { nextSeq } = shelf.log;
     const next = new MessageLog(shelf.storage, defaultLimits);
-    next.restore([...shelf.storage.readSegmentHeads()], new Map(), () => undefined);
+    next.restore(new SegmentHeads(shelf.storage), new Map(), () => undefined);
     expect(next.nextSeq).toBe(nextSeq);
   });
 });

@@ -4,6 +4,7 @@ import type { DurableItem } from "../../../src/core/peers/message.ts";
 import { Outbox } from "../../../src/core/peers/outbox.ts";
 import { Watermark } from "../../../src/core/peers/watermark.ts";
 import { MessageLog } from "../../../src/core/queue/message-log.ts";
+import { SegmentHeads } from "../../../src/core/queue/segment-heads.ts";
 import { ReasonCode } from "../../../src/core/reason-code.ts";
 import { emptyWriteSet } from "../../../src/core/storage-port.ts";
 import { MemoryShardStorage } from "../../../src/storage/memory-shard-storage.ts";
@@ -48,7 +49,7 @@ class Shelf {
     this.log = new MessageLog(this.storage, defaultLimits);
     this.outbox = new Outbox(-1, this.log, this.#limits);
     this.outbox.beginRestoring();
-    const heads = [...this.storage.readSegmentHeads()];
+    const heads = new SegmentHeads(this.storage);
     const states = new Map<Outbox, number>();
     for (const { deliveryStates, seq } of heads) {
       for (const [, state] of deliveryStates) {
