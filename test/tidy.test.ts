@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundle } from "../src/host/build.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const PROJECT_FILES = ["tsconfig.json", "tsconfig.node.json", "tsconfig.workerd.json"];
+const PROJECT_FILES = ["tsconfig.json", "tsconfig.node.json", "tsconfig.edge.json", "tsconfig.workerd.json"];
 const FILE_LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;
 

@@ -1,11 +1,11 @@
 import { z } from "@hono/zod-openapi";
 import { nothingThere } from "./problem-error.ts";
-import { type AddRoute, route } from "./route.ts";
+import { type AddRoute, documented, route } from "./route.ts";
 import { clientIdParam, pageAnswer, pageQuery, timeMs } from "./schemas.ts";
 
 const clientSchema = z.object({
   clientId: z.string(),
-  protocolVersion: z.literal([3, 4, 5]),
+  protocolVersion: documented(z.literal([3, 4, 5])),
   connectedAtMs: timeMs,
   lastSeenAtMs: timeMs,
   keepAliveSec: z.number().int(),

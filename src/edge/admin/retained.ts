@@ -3,14 +3,14 @@ import { toBase64 } from "../../auth/bytes.ts";
 import type { ApplicationMessage } from "../../core/packet.ts";
 import type { Publication } from "../../core/publication.ts";
 import { nothingThere } from "./problem-error.ts";
-import { type AddRoute, route } from "./route.ts";
+import { type AddRoute, documented, route } from "./route.ts";
 import { pageAnswer, pageQuery, timeMs, topicFilterSchema } from "./schemas.ts";
 
 const topicSchema = z.object({ topicName: z.string() });
 
 const messageSchema = z.object({
   topicName: z.string(),
-  qos: z.literal([0, 1, 2]),
+  qos: documented(z.literal([0, 1, 2])),
   payloadBase64: z.string(),
   contentType: z.string().optional(),
   responseTopic: z.string().optional(),

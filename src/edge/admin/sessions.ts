@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { nothingThere } from "./problem-error.ts";
-import { type AddRoute, route } from "./route.ts";
+import { type AddRoute, documented, route } from "./route.ts";
 import { clientIdParam, pageAnswer, pageQuery, timeMs } from "./schemas.ts";
 
 const sessionSchema = z.object({
@@ -17,10 +17,10 @@ const sessionSchema = z.object({
 const subscriptionSchema = z.object({
   clientId: z.string(),
   topicFilter: z.string(),
-  maximumQos: z.literal([0, 1, 2]),
+  maximumQos: documented(z.literal([0, 1, 2])),
   noLocal: z.boolean(),
   retainAsPublished: z.boolean(),
-  retainHandling: z.literal([0, 1, 2]),
+  retainHandling: documented(z.literal([0, 1, 2])),
   subscriptionIdentifier: z.number().int().optional(),
 });
 

@@ -13,12 +13,14 @@ const tokenSchema = z.object({
   expiresAtMs: timeMs,
 });
 
+/** As many as the registry takes. */
+const scopesMax = 16;
 const scopesError = `must be some of ${tokenScopes.join(", ")}`;
 const requestSchema = tokenRequestSchema.extend({
   scopes: z
     .array(z.enum(tokenScopes, { error: scopesError }))
     .min(1)
-    .max(tokenScopes.length),
+    .max(scopesMax),
 });
 
 export const tokenRoutes: readonly AddRoute[] = [
