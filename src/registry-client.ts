@@ -57,9 +57,10 @@ export class RegistryClient implements Users {
     return this.#bucket(name).getUser(name);
   }
 
-  /** Bucket by bucket, so not in the order of names. `cursor` is from the page before. */
-  async listUsers(count: number, cursor = "0/"): Promise<UserPage> {
-    const [, first = "0", after = ""] = /^(\d+)\/(.*)$/s.exec(cursor) ?? [];
+  /** Bucket by bucket, so not in the order of names. `cursor` is from the page before; undefined for one that is not. */
+  async listUsers(count: number, cursor = "0/"): Promise<UserPage | undefined> {
+    const [, first, after = ""] = /^(\d{1,2})\/(.*)$/s.exec(cursor) ?? [];
+    if (first === undefined || Number(first) >= userBuckets) return undefined;
     const users: User[] = [];
     for (let bucket = Number(first); bucket < userBuckets; bucket += 1) {
       const begin = bucket === Number(first) ? after : "";

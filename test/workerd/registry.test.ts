@@ -64,6 +64,7 @@ describe("A user", () => {
     let cursor: string | undefined;
     do {
       const page = await registry.listUsers(7, cursor);
+      if (page === undefined) throw new Error(`the cursor ${cursor} is refused`);
       expect(page.users.length).toBeLessThanOrEqual(7);
       found.push(...page.users.map(({ username }) => username));
       ({ cursor } = page);

@@ -27,14 +27,22 @@ export const auditRoutes: readonly AddRoute[] = [
     path: "/audit",
     needs: "audit:read",
     summary: "Changes by the administration, the newest first",
-    query: z.object({
-      limit: pageQuery.shape.limit,
-      before: z.coerce.number().int().positive().optional(),
+    query: pageQuery.extend({
+      cursor: z
+        .string()
+        .regex(/^[1-9]\d{0,15}$/)
+        .optional(),
     }),
     answer: pageAnswer(entrySchema),
-    handle: async ({ query: { before, limit }, registry }) => ({
-      items: await registry.policies.auditEntries(before, limit),
-    }),
+    handle: async ({ query: { cursor, limit }, registry }) => {
+      const items = await registry.policies.auditEntries(
+        cursor === undefined ? undefined : Number(cursor),
+        limit,
+      );
+      const { seq = 1 } = items.at(-1) ?? {};
+      // A page that is not full is the last, and so is one that reaches the first entry.
+      return items.length < limit || seq === 1 ? { items } : { items, cursor: String(seq) };
+    },
   }),
   route({
     method: "get",

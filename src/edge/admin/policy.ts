@@ -12,8 +12,13 @@ const policyAnswer: z.ZodType<unknown, Policy> = z
   .custom<Policy>()
   .openapi(descriptionOf(policyContentSchema.extend({ version: z.number().int() })));
 const changedAnswer = z.object({ version: z.number().int(), pendingShards: z.number().int() });
-const roleParam = z.object({ role: roleNameSchema });
+// An object of roles cannot have one of that name: it would be left out without a word.
+const roleParam = z.object({
+  role: roleNameSchema.refine((name) => name !== "__proto__", { error: "must be another name" }),
+});
 const roleSchema = z.object({ role: z.string(), rules: z.array(documented(ruleSchema)).readonly() });
+/** Every change of the policy takes it. */
+const headers = z.object({ "if-match": z.string().optional() });
 const banQuery = banSchema.pick({ by: true, value: true });
 
 const wholeRoutes: readonly AddRoute[] = [
@@ -34,6 +39,7 @@ const wholeRoutes: readonly AddRoute[] = [
     path: "/policy",
     needs: "policy:write",
     summary: "Replaces all rules, roles and bans; If-Match must name the version that was seen",
+    headers,
     body: documented(policyContentSchema),
     answer: changedAnswer,
     handle: async (request) => {
@@ -60,6 +66,7 @@ const wholeRoutes: readonly AddRoute[] = [
     path: "/rules",
     needs: "policy:write",
     summary: "Replaces the rules for everybody",
+    headers,
     body: z.object({ rules: rulesSchema }),
     answer: changedAnswer,
     handle: (request) => {
@@ -90,6 +97,7 @@ const roleRoutes: readonly AddRoute[] = [
     path: "/roles/{role}",
     needs: "policy:write",
     summary: "Makes or replaces a role",
+    headers,
     params: roleParam,
     body: z.object({ rules: rulesSchema }),
     answer: changedAnswer,
@@ -105,6 +113,7 @@ const roleRoutes: readonly AddRoute[] = [
     path: "/roles/{role}",
     needs: "policy:write",
     summary: "Deletes a role",
+    headers,
     params: roleParam,
     answer: changedAnswer,
     handle: (request) => {
@@ -133,6 +142,7 @@ const banRoutes: readonly AddRoute[] = [
     path: "/bans",
     needs: "policy:write",
     summary: "Bans a client, a user or an address; its connections end",
+    headers,
     body: documented(banSchema),
     answer: changedAnswer,
     status: 201,
@@ -147,6 +157,7 @@ const banRoutes: readonly AddRoute[] = [
     path: "/bans",
     needs: "policy:write",
     summary: "Lifts a ban",
+    headers,
     query: banQuery,
     answer: changedAnswer,
     handle: (request) => {

@@ -14,6 +14,10 @@ export function failure(status: number, title: string, detail: string): ProblemE
   return new ProblemError(problem(status, title, detail));
 }
 
+export function wrongCursor(): ProblemError {
+  return failure(400, "Bad request", "cursor: must be as the page before says");
+}
+
 export function nothingThere(detail: string): ProblemError {
   return failure(404, "Not found", detail);
 }

@@ -45,6 +45,8 @@ interface RouteDefinition<
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;
+  /** For the OpenAPI document; whoever handles the request looks at `ifMatch`. */
+  readonly headers?: z.ZodObject;
   /** Absent: 204. */
   readonly answer?: Answer;
   readonly status?: 200 | 201;
@@ -88,7 +90,8 @@ export function route<
   Body extends z.ZodType = z.ZodUndefined,
   Answer extends z.ZodType = z.ZodVoid,
 >(definition: RouteDefinition<Params, Query, Body, Answer>): AddRoute {
-  const { answer, body, handle, method, needs, params, path, query, status = 200, summary } = definition;
+  const { answer, body, handle, headers, method, needs, params, path, query, summary } = definition;
+  const { status = 200 } = definition;
   const isOfNamespace = !path.startsWith("/namespaces");
   const known = isOfNamespace ? namespaceParam.extend((params ?? noParams).shape) : params;
   const description = createRoute({
@@ -101,6 +104,7 @@ export function route<
     request: {
       ...(known !== undefined && { params: known }),
       ...(query !== undefined && { query }),
+      ...(headers !== undefined && { headers }),
       ...(body !== undefined && {
         body: { required: true, content: { "application/json": { schema: body } } },
       }),

@@ -4,7 +4,7 @@ import type { Config } from "../../config.ts";
 import type { Page, PageRequest } from "../../core/administration/page.ts";
 import type { Env } from "../../env.ts";
 import { shardStub, type ShardStub } from "../../shard-address.ts";
-import { failure } from "./problem-error.ts";
+import { failure, wrongCursor } from "./problem-error.ts";
 
 /** A page of what lies on several shards. */
 export interface ShardsPage<Item> {
@@ -21,6 +21,8 @@ interface Place {
 /** Of one request: also the free plan allows so many. */
 const callsMax = 32;
 const callsAtOnce = 32;
+/** One that takes longer is as good as lost to who waits for it. */
+const answerMsMax = 10_000;
 const triesMax = 3;
 
 export class Shards {
@@ -36,10 +38,10 @@ export class Shards {
     return Array.from({ length: this.#config.core.placement.layout.shards }, (_, index) => index);
   }
 
-  /** One call to the shard. */
+  /** One call to the shard, of which nobody knows what came of it when there is no answer in time. */
   async ask<Answer>(index: number, call: (shard: ShardStub) => Promise<Answer>): Promise<Answer> {
     try {
-      return await call(shardStub(this.#env, this.#config, index));
+      return await inTime(call(shardStub(this.#env, this.#config, index)));
     } catch (error) {
       console.error(`duramq: shard ${index} did not answer the administration`, error);
       throw failure(503, "Service unavailable", `Shard ${index} did not answer`);
@@ -57,6 +59,8 @@ export class Shards {
     read: (stub: ShardStub, request: PageRequest, shard: number) => Promise<Page<Item>>,
   ): Promise<ShardsPage<Item>> {
     const begin = cursor === undefined ? undefined : placeOf(cursor);
+    // Also a cursor of before, when there were more shards.
+    if (begin !== undefined && !indexes.includes(begin.shard)) throw wrongCursor();
     const items: Item[] = [];
     let calls = 0;
     for (const shard of indexes) {
@@ -97,6 +101,19 @@ export class Shards {
   }
 }
 
+/** Rejects when there is no answer in time. */
+async function inTime<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  let timer!: ReturnType<typeof setTimeout>;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${answerMsMax} ms`)), answerMsMax);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function cursorOf({ shard, after }: Place): string {
   return toBase64Url(utf8(`${shard}/${after}`));
 }
@@ -104,8 +121,6 @@ function cursorOf({ shard, after }: Place): string {
 function placeOf(cursor: string): Place {
   const bytes = fromBase64Url(cursor);
   const [, shard, after] = /^(\d{1,4})\/(.*)$/s.exec((bytes && fromUtf8(bytes)) ?? "") ?? [];
-  if (shard === undefined || after === undefined) {
-    throw failure(400, "Bad request", "cursor: must be as the page before says");
-  }
+  if (shard === undefined || after === undefined) throw wrongCursor();
   return { shard: Number(shard), after };
 }

@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { identifierLengthMax, ruleSchema } from "../../auth/rule-schema.ts";
 import { userNameOf } from "../../registry-client.ts";
 import { userChangeSchema } from "../../registry/schemas.ts";
-import { failure, nothingThere } from "./problem-error.ts";
+import { failure, nothingThere, wrongCursor } from "./problem-error.ts";
 import { type AddRoute, type AdminRequest, documented, route } from "./route.ts";
 import { pageAnswer, pageQuery, timeMs } from "./schemas.ts";
 
@@ -28,7 +28,9 @@ export const userRoutes: readonly AddRoute[] = [
     query: pageQuery,
     answer: pageAnswer(userSchema),
     handle: async ({ registry, query }) => {
-      const { users, cursor } = await registry.listUsers(query.limit, query.cursor);
+      const page = await registry.listUsers(query.limit, query.cursor);
+      if (page === undefined) throw wrongCursor();
+      const { users, cursor } = page;
       return { items: users, ...(cursor !== undefined && { cursor }) };
     },
   }),

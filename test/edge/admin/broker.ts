@@ -59,6 +59,8 @@ export class Broker {
   readonly calls: string[] = [];
   /** What a call comes to instead, by "NAME OF THE OBJECT METHOD" or the name of the object. */
   readonly instead = new Map<string, () => Promise<unknown>>();
+  /** What happens when the Worker has called, and before it goes on. */
+  afterCall: (call: string) => Promise<void> = async () => {};
   readonly #env: object;
   readonly #objects = new Map<string, object>();
 
@@ -68,8 +70,8 @@ export class Broker {
       SHARDS: String(shards),
       OPERATOR_TOKEN: operatorToken,
       ...settings,
-      SHARD: this.#namespaceOf((name) => new ShardObject(this.harness, Number(name.split("/")[1]))),
-      REGISTRY: this.#namespaceOf((name) => this.#registry(name)),
+      SHARD: this.#namespace(),
+      REGISTRY: this.#namespace(),
     };
   }
 
@@ -111,30 +113,41 @@ export class Broker {
     return entries.map(({ action, target }) => `${action} ${target}`).toReversed();
   }
 
-  #namespaceOf(construct: (name: string) => object): object {
-    return { getByName: (name: string) => this.#stub(name, construct) };
+  /** Calls an object as the Worker does. */
+  async call(name: string, method: string, ...parameters: unknown[]): Promise<unknown> {
+    const object = this.#objects.get(name) ?? this.#construct(name);
+    this.#objects.set(name, object);
+    return structuredClone(await (object as Methods)[method]?.(...structuredClone(parameters)));
   }
 
-  #stub(name: string, construct: (name: string) => object): object {
+  #namespace(): object {
+    return { getByName: (name: string) => this.#stub(name) };
+  }
+
+  #stub(name: string): object {
+    const call = async (method: string, parameters: unknown[]): Promise<unknown> => {
+      this.calls.push(`${name} ${method}`);
+      const instead = this.instead.get(`${name} ${method}`) ?? this.instead.get(name);
+      if (instead !== undefined) return instead();
+      const answer = await this.call(name, method, ...parameters);
+      await this.afterCall(`${name} ${method}`);
+      return answer;
+    };
     return new Proxy(
       {},
       {
         get:
           (_, method) =>
           (...parameters: unknown[]) =>
-            this.#call(name, construct, String(method), parameters),
+            call(String(method), parameters),
       },
     );
   }
 
-  async #call(name: string, construct: (name: string) => object, method: string, parameters: unknown[]) {
-    this.calls.push(`${name} ${method}`);
-    const instead = this.instead.get(`${name} ${method}`) ?? this.instead.get(name);
-    if (instead !== undefined) return instead();
-    const object = this.#objects.get(name) ?? construct(name);
-    this.#objects.set(name, object);
-    const answer = (object as Methods)[method]?.(...structuredClone(parameters));
-    return structuredClone(await answer);
+  /** Of a shard the name is "NAMESPACE/INDEX". */
+  #construct(name: string): object {
+    const index = /^[^/]+\/(\d+)$/.exec(name)?.[1];
+    return index === undefined ? this.#registry(name) : new ShardObject(this.harness, Number(index));
   }
 
   #registry(name: string): Registry {

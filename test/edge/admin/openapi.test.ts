@@ -36,6 +36,20 @@ test("The OpenAPI document has every operation that there is, and no other", () 
   expect([...documented.keys()].toSorted()).toEqual(operationNames.toSorted());
 });
 
+test("The OpenAPI document says which changes take If-Match", () => {
+  const withIfMatch = [...documented].filter(([, { parameters = [] }]) =>
+    parameters.some((parameter) => parameter.in === "header" && parameter.name === "if-match"),
+  );
+  expect(withIfMatch.map(([name]) => name)).toEqual([
+    "PUT /policy",
+    "PUT /rules",
+    "PUT /roles/{role}",
+    "DELETE /roles/{role}",
+    "POST /bans",
+    "DELETE /bans",
+  ]);
+});
+
 describe.each(operationNames)("%s", (name) => {
   const [method = ""] = name.split(" ");
 
