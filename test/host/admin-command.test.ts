@@ -7,17 +7,33 @@ function requestOf(...args: string[]) {
   return parseAdminCommand(args, { OPERATOR_TOKEN: TOKEN })?.request;
 }
 
+const below = "/namespaces/default";
+
 describe("a command of the administration is a request", () => {
   test.each([
-    [["users", "list"], { method: "GET", path: "/users", query: {} }],
-    [["clients", "disconnect", "a/b"], { method: "DELETE", path: "/clients/a%2Fb", query: {} }],
+    [["users", "list"], { method: "GET", path: `${below}/users`, query: {} }],
+    [
+      ["users", "list", "--namespace", "plant-a"],
+      { method: "GET", path: "/namespaces/plant-a/users", query: {} },
+    ],
+    [["namespaces", "list"], { method: "GET", path: "/namespaces", query: {} }],
+    [["clients", "disconnect", "a/b"], { method: "DELETE", path: `${below}/clients/a%2Fb`, query: {} }],
+    [["clients", "get", "--", "-a"], { method: "GET", path: `${below}/clients/-a`, query: {} }],
     [
       ["bans", "remove", "address", "::1"],
-      { method: "DELETE", path: "/bans", query: { by: "address", value: "::1" } },
+      { method: "DELETE", path: `${below}/bans`, query: { by: "address", value: "::1" } },
     ],
     [
       ["clients", "list", "--username", "ann"],
-      { method: "GET", path: "/clients", query: { username: "ann" } },
+      { method: "GET", path: `${below}/clients`, query: { username: "ann" } },
+    ],
+    [
+      ["roles", "delete", "r", "--if-version", "7"],
+      { method: "DELETE", path: `${below}/roles/r`, query: {}, ifVersion: 7 },
+    ],
+    [
+      ["bans", "add", "client", "c", "--until", "1970-01-01T00:00:01Z"],
+      { method: "POST", path: `${below}/bans`, query: {}, body: { by: "client", value: "c", untilMs: 1000 } },
     ],
   ])("%j", (args, request) => {
     expect(requestOf(...args)).toEqual(request);
@@ -36,10 +52,22 @@ describe("a command of the administration is a request", () => {
 describe("a command is refused", () => {
   test.each([
     [["users", "rename", "a"], 'there is no command "users rename"'],
-    [["users", "put"], '"users put" takes 1 names'],
+    [["users", "put"], 'it is "users put USERNAME [--password-stdin]'],
+    [["users", "get", "ann", "bob"], 'it is "users get USERNAME"'],
+    [["users", "list", "--rule", "allow all #"], '"users list" takes no --rule'],
+    [["users", "get", ".."], '"." and ".." cannot be named'],
+    [["users", "list", "--limit", "0"], "--limit must be a whole number"],
+    [["tokens", "issue", "t", "--days", "-1"], "--days"],
+    [["rules", "put", "--if-version", "x"], "--if-version"],
+    [["rules", "put", "--rule", "allow all qosMax=3 #"], '--rule: "allow all qosMax=3 #" is not'],
+    [["rules", "put", "--rule", "allow all retain=no #"], "--rule"],
+    [["rules", "put", "--rule", "allow all qosMax=1"], "--rule"],
+    [["bans", "add", "client", "c", "--until", "soon"], "--until"],
+    [["constructor", ""], 'there is no command "constructor"'],
     [["roles", "put", "r", "--rule", "allow"], '--rule: "allow" is not'],
     [["users", "put", "a", "--password", "pencil"], "--password"],
     [["users", "list", "--url", "broker"], "--url (DURAMQ_URL)"],
+    [["users", "list", "--url", "http://ann:pencil@broker"], "no user name and no password"],
     [["users", "list", "--token-file", "/nowhere"], "--token-file"],
   ])("%j", (args, message) => {
     expect(() => requestOf(...args)).toThrow(message);

@@ -75,6 +75,8 @@ export class Broker {
     };
   }
 
+  fetch = async (request: Request): Promise<Response> => app.fetch(request, this.#env as never);
+
   /** Below `/api/v1`, and below the default namespace if the path names none. */
   async ask(method: string, path: string, question: Question = {}): Promise<Asked> {
     const { token = operatorToken, body, headers = {} } = question;
@@ -88,7 +90,7 @@ export class Broker {
       },
       ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
-    const response = await app.fetch(request, this.#env as never);
+    const response = await this.fetch(request);
     const text = await response.text();
     return {
       status: response.status,
