@@ -4,6 +4,7 @@ import { type Line, LineError, linesOf } from "../backup/lines.ts";
 import type { Config } from "../config.ts";
 import type { BackupRecord, ImportOutcome } from "../core/backup/record.ts";
 import type { Env } from "../env.ts";
+import { RegistryClient } from "../registry-client.ts";
 import { shardStub } from "../shard-address.ts";
 import { problem } from "./problem.ts";
 
@@ -30,6 +31,9 @@ export async function importPart(request: Request, env: Env, config: Config): Pr
   if (!Number.isSafeInteger(firstLine) || firstLine < 2) {
     return problem(400, "Bad line number", "firstLine must be a whole number from 2");
   }
+  const { policies } = new RegistryClient(env, config);
+  // Known before it is done, as every change of the administration.
+  await policies.recordChange("operator", "backup.import", `from line ${firstLine}`);
   try {
     const importing = new Importing(env, config, searchParams.get("replace") === "true");
     return Response.json(await importing.run(linesFrom(request, firstLine)));

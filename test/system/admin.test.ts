@@ -86,6 +86,12 @@ test("a role, a user, and what they come to", async () => {
   await expect(connect("pencil")).rejects.toThrow(/refused/i);
 });
 
+test("the policy goes through a pipe and back, once for each version", async () => {
+  const shown = await admin(["policy", "get"]);
+  expect(await admin(["policy", "put", "-"], { input: shown })).toContain("pendingShards=0");
+  await expect(admin(["policy", "put", "-"], { input: shown })).rejects.toThrow("by now");
+});
+
 test("retained messages are listed and deleted", async () => {
   expect(await admin(["retained", "list", "sensors/#"])).toBe("topicName=sensors/alice/1\n");
   expect(await admin(["retained", "delete", "#"])).toContain("deletedCount=1");

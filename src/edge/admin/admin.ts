@@ -1,6 +1,5 @@
 /** The administration: what operators do over HTTP. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { version } from "../../version.ts";
 import { problem } from "../problem.ts";
 import { auditRoutes } from "./audit.ts";
@@ -13,9 +12,6 @@ import { sessionRoutes } from "./sessions.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { userRoutes } from "./users.ts";
 
-/** A policy of the size that the registry takes, as JSON. */
-const bodyBytesMax = 2 * 1024 * 1024;
-
 /** Everything below `/api/v1`. */
 export const admin: AdminApp = new OpenAPIHono({
   defaultHook: (result) => {
@@ -26,14 +22,6 @@ export const admin: AdminApp = new OpenAPIHono({
     return problem(400, "Bad request", `${place}: ${issue?.message}`);
   },
 });
-
-admin.use(
-  "/namespaces/*",
-  bodyLimit({
-    maxSize: bodyBytesMax,
-    onError: () => problem(413, "Too large", `A request has ${bodyBytesMax} bytes at most`),
-  }),
-);
 
 const routes = [namespaceRoutes, userRoutes, policyRoutes, tokenRoutes].concat([
   clientRoutes,

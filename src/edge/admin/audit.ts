@@ -39,9 +39,8 @@ export const auditRoutes: readonly AddRoute[] = [
         cursor === undefined ? undefined : Number(cursor),
         limit,
       );
-      const { seq = 1 } = items.at(-1) ?? {};
-      // A page that is not full is the last, and so is one that reaches the first entry.
-      return items.length < limit || seq === 1 ? { items } : { items, cursor: String(seq) };
+      const oldest = items.at(-1);
+      return oldest === undefined || items.length < limit ? { items } : { items, cursor: String(oldest.seq) };
     },
   }),
   route({

@@ -1,11 +1,13 @@
 /** Routes of the administration: what each needs, takes and gives is said as data, and checked before it is handled. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { type Config, defaultNamespace } from "../../config.ts";
 import type { Env } from "../../env.ts";
 import { RegistryClient } from "../../registry-client.ts";
 import { settingsOf } from "../../settings.ts";
 import { authorize } from "./authorization.ts";
+import { problem } from "../problem.ts";
 import { nothingThere } from "./problem-error.ts";
 import type { NeededScope } from "./scopes.ts";
 import { Shards } from "./shards.ts";
@@ -70,6 +72,15 @@ const problemAnswer = {
   content: { "application/problem+json": { schema: problemSchema } },
 };
 
+/** A policy of the size that the registry takes, as JSON. */
+const bodyBytesMax = 2 * 1024 * 1024;
+
+/** It may read the body to its end, so it comes after {@link guard}. */
+const limitBody = bodyLimit({
+  maxSize: bodyBytesMax,
+  onError: () => problem(413, "Too large", `A request has ${bodyBytesMax} bytes at most`),
+});
+
 export const operatorSecurity = "bearer";
 
 /** The schema, with a description for those kinds of schemas that the generator does not know. */
@@ -100,7 +111,7 @@ export function route<
     summary,
     description: needs === "operator" ? "Needs OPERATOR_TOKEN" : `Needs the scope ${needs}`,
     security: [{ [operatorSecurity]: [] }],
-    middleware: [guard(needs)],
+    middleware: [guard(needs), limitBody],
     request: {
       ...(known !== undefined && { params: known }),
       ...(query !== undefined && { query }),

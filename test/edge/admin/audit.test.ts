@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { endLine, headerLine } from "../../../src/backup/format.ts";
 import { Broker } from "./broker.ts";
 import { documentedOperations } from "./document.ts";
 import { operationNames, operationsWith, people } from "./operations.ts";
@@ -73,6 +74,18 @@ describe("The audit log", () => {
     ];
     expect(refused.map(({ status }) => status)).toEqual([422, 404, 404]);
     expect(await broker.audited()).toEqual(["user.put bob", "client.disconnect bob", "session.delete bob"]);
+  });
+
+  test("tells of every part of a backup that is imported, and of none that is exported", async () => {
+    const broker = new Broker({ settings: { NAMESPACES: '{"tenant": {}}' } });
+    const header = headerLine({ id: "a-secret-id", namespace: "default", exportedAt: "2030-01-31" });
+    const question = { body: header + endLine(0) };
+    expect((await broker.ask("POST", "/backup", question)).status).toBe(200);
+    expect((await broker.ask("POST", "/backup?firstLine=7", question)).status).toBe(200);
+    expect((await broker.ask("POST", "/backup?firstLine=1", question)).status).toBe(400);
+    expect((await broker.ask("POST", "/backup", { ...question, token: "" })).status).toBe(401);
+    expect((await broker.ask("POST", "/backup/tenant", question)).status).toBe(200);
+    expect(await broker.audited()).toEqual(["backup.import from line 2", "backup.import from line 7"]);
   });
 
   test("makes no change that it cannot tell of", async () => {

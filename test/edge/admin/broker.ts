@@ -80,7 +80,7 @@ export class Broker {
   /** Below `/api/v1`, and below the default namespace if the path names none. */
   async ask(method: string, path: string, question: Question = {}): Promise<Asked> {
     const { token = operatorToken, body, headers = {} } = question;
-    const below = /^\/(?:namespaces|openapi\.json)/.test(path) ? path : `/namespaces/default${path}`;
+    const below = /^\/(?:namespaces|openapi\.json|backup)/.test(path) ? path : `/namespaces/default${path}`;
     const request = new Request(`https://broker.example/api/v1${below}`, {
       method,
       headers: {

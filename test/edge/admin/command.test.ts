@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { COMMANDS } from "../../../src/host/admin-commands.ts";
+import { COMMANDS, FLAGS, type Flags } from "../../../src/host/admin-commands.ts";
 import { runAdmin } from "../../../src/host/admin-run.ts";
 import { userBucketOf } from "../../../src/registry-address.ts";
 import { SimulatedClient } from "../../core/simulated-client.ts";
@@ -75,8 +75,9 @@ describe("What the API can do, a command can", () => {
       const query = flagsOf(documented.get(operation), "query");
       expect([words, isPaged]).toEqual([words, query.includes("cursor")]);
       const others = query.filter((name) => name !== "cursor" && name !== "limit");
-      const sent = names.filter((name) => others.includes(name)).length + queryFlagCount(flags);
-      expect([words, sent]).toEqual([words, others.length]);
+      const byFlags = flags.flatMap((flag) => ("query" in FLAGS[flag] ? FLAGS[flag].query : []));
+      const sent = [...names.filter((name) => others.includes(name)), ...byFlags];
+      expect([words, sent.toSorted()]).toEqual([words, others.toSorted()]);
       const takesVersion = flags.includes("if-version") || words === "policy put";
       expect([words, takesVersion]).toEqual([
         words,
@@ -85,9 +86,29 @@ describe("What the API can do, a command can", () => {
     }
   });
 
-  function queryFlagCount(flags: readonly string[]): number {
-    return flags.filter((flag) => ["prefix", "username", "client", "filter"].includes(flag)).length;
-  }
+  test("with every part of the body, and of a rule", async () => {
+    const documented = await documentedOperations();
+    const flags: Flags = {
+      role: ["reader"],
+      rule: ["allow all qosMax=1 retain=true a/#"],
+      disabled: true,
+      scope: ["read"],
+      until: "2030-01-31T12:00:00Z",
+    };
+    for (const [words, { body, flags: taken = [], names = [], operation }] of Object.entries(COMMANDS)) {
+      const schema = documented.get(operation)?.requestBody?.content["application/json"].schema;
+      expect([words, body === undefined]).toEqual([words, schema === undefined]);
+      // The whole policy is sent as it stands in a file.
+      if (body === undefined || words === "policy put") continue;
+      const sent = body(flags, Object.fromEntries(names.map((name) => [name, "x"])));
+      const keys = [...Object.keys(sent), ...(taken.includes("password-stdin") ? ["password"] : [])];
+      expect([words, keys.toSorted()]).toEqual([words, Object.keys(schema?.properties ?? {}).toSorted()]);
+      const [first] = (sent["rules"] ?? []) as object[];
+      if (first === undefined) continue;
+      const parts = Object.keys(schema?.properties["rules"]?.items?.properties ?? {});
+      expect([words, Object.keys(first).toSorted()]).toEqual([words, parts.toSorted()]);
+    }
+  });
 });
 
 test.each<[string, readonly string[], string?]>([

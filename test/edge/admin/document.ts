@@ -1,11 +1,18 @@
 /** The OpenAPI document of the administration. */
 import { Broker } from "./broker.ts";
 
+export interface ObjectSchema {
+  readonly properties: Readonly<Record<string, { readonly items?: ObjectSchema }>>;
+}
+
 export interface DocumentedOperation {
   readonly summary: string;
   readonly description: string;
   readonly security: readonly object[];
   readonly parameters?: readonly { readonly in: string; readonly name: string }[];
+  readonly requestBody?: {
+    readonly content: { readonly "application/json": { readonly schema: ObjectSchema } };
+  };
   readonly responses: Readonly<
     Record<string, { readonly content?: Readonly<Record<string, { readonly schema: unknown }>> }>
   >;

@@ -88,7 +88,21 @@ describe("What is asked for wrongly is refused by place and kind, without its va
 
   test("and so is a body that is too large, before it is read as JSON", async () => {
     const body = `"${secret}${"x".repeat(2 * 1024 * 1024)}`;
-    expectProblem(await new Broker().ask("PUT", "/policy", { body }), 413, "2097152 bytes");
+    const broker = new Broker();
+    expectProblem(await broker.ask("PUT", "/policy", { body }), 413, "2097152 bytes");
+    expectProblem(await broker.ask("PUT", "/policy", { body, token: "" }), 401, "OPERATOR_TOKEN");
+  });
+
+  test("and nothing at all is read of a stranger's body", async () => {
+    const broker = new Broker();
+    const pull = vi.fn<(controller: ReadableStreamDefaultController) => void>((controller) =>
+      controller.enqueue(new Uint8Array(1)),
+    );
+    const body = new ReadableStream({ pull }, { highWaterMark: 0 });
+    const url = "https://broker.example/api/v1/namespaces/default/policy";
+    const init = { method: "PUT", body, duplex: "half", headers: { "content-type": "application/json" } };
+    expect((await broker.fetch(new Request(url, init as RequestInit))).status).toBe(401);
+    expect(pull).not.toHaveBeenCalled();
   });
 });
 
