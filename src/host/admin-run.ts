@@ -96,13 +96,17 @@ function reasonIn(answer: string): string | undefined {
   }
 }
 
-/** A line for each item of a list; the policy as JSON, so that it can be changed and put. */
 function textOf(answer: Answer, { json, request }: AdminCommand): string {
-  if (json) return `${JSON.stringify(answer)}\n`;
-  if (request.method === "GET" && request.path.endsWith("/policy"))
-    return `${JSON.stringify(answer, undefined, 2)}\n`;
-  const items = "items" in answer ? itemsOf(answer) : [answer];
-  return items.map((item) => `${lineOf(item)}\n`).join("");
+  return linesOf(answer, json, request)
+    .map((line) => `${printable(line)}\n`)
+    .join("");
+}
+
+/** One for each item of a list; the policy as JSON, so that it can be changed and put. */
+function linesOf(answer: Answer, json: boolean, { method, path }: AdminRequest): readonly string[] {
+  if (json) return [JSON.stringify(answer)];
+  if (method === "GET" && path.endsWith("/policy")) return JSON.stringify(answer, undefined, 2).split("\n");
+  return ("items" in answer ? itemsOf(answer) : [answer]).map(lineOf);
 }
 
 function itemsOf(answer: Answer | undefined): readonly Answer[] {
@@ -111,18 +115,17 @@ function itemsOf(answer: Answer | undefined): readonly Answer[] {
 
 function lineOf(item: Answer): string {
   const parts = Object.entries(item).map(([name, value]) => `${name}=${valueOf(value)}`);
-  return printable(parts.join("  "));
+  return parts.join("  ");
 }
 
 function valueOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** What clients have named themselves must not steer a terminal. */
+/** What clients have named themselves must not steer a terminal. In JSON it says the same. */
 function printable(line: string): string {
-  return line.replaceAll(/\p{Cc}/gu, (character) =>
-    JSON.stringify(character)
-      .slice(1, -1)
-      .replace(/\p{Cc}/u, "\\?"),
+  return line.replaceAll(
+    /\p{Cc}/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -284,10 +284,14 @@ describe("A script", () => {
     expect((await run(["users", "list"])).errors).toBe("duramq: the broker answered with status 502\n");
   });
 
-  test("that steers a terminal by the name of a client does not get through", async () => {
-    SimulatedClient.connected(broker.harness, { clientId: "a\u001b[2Jb\u009b" });
+  test("is not deceived by a client whose name would steer a terminal", async () => {
+    const clientId = "a\u001b[2J\u009b\u007f\n";
+    SimulatedClient.connected(broker.harness, { clientId });
     const output = await done(["clients", "list"]);
-    expect(output).toContain("clientId=a\\u001b[2Jb\\?");
+    expect(output).toContain("clientId=a\\u001b[2J\\u009b\\u007f\\u000a  ");
+    const json = await done(["clients", "list", "--json"]);
+    expect(json.trimEnd()).not.toMatch(/\p{Cc}/u);
+    expect((JSON.parse(json) as { items: unknown[] }).items).toMatchObject([{ clientId }]);
   });
 
   test("finds every command in the help, which needs no token", async () => {
