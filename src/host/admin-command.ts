@@ -98,27 +98,33 @@ function shapeOf(name: FlagName): string {
 }
 
 function requestOf(words: string, command: Command, flags: Flags, values: readonly string[]): AdminRequest {
-  const { body, flags: taken = [], names = [], operation } = command;
-  const given = Object.keys(flags) as FlagName[];
-  const foreign = given.find((flag) => !COMMON_FLAGS.includes(flag) && !taken.includes(flag));
-  if (foreign !== undefined) throw new UsageError(`"${words}" takes no --${foreign} (see --help)`);
+  const { body, names = [], operation } = command;
+  assertTaken(words, command, flags);
   if (values.length !== names.length) throw new UsageError(`it is "${usageOf(words, command)}" (see --help)`);
   const [method = "", pattern = ""] = operation.split(" ");
   const named = Object.fromEntries(names.map((name, index) => [name, values[index] as string]));
-  if (names.some((name) => pattern.includes(`{${name}}`) && /^\.\.?$/.test(named[name] ?? "")))
-    throw new UsageError('"." and ".." cannot be named in a path');
-  const rest = Object.entries(named).filter(([name]) => !pattern.includes(`{${name}}`));
-  const path = pattern.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(named[name] ?? ""));
-  const scope =
-    path === "/namespaces" ? "" : `/namespaces/${encodeURIComponent(flags.namespace ?? "default")}`;
-  const { "if-version": ifVersion } = flags;
+  const others = Object.entries(named).filter(([name]) => !pattern.includes(`{${name}}`));
+  const { "if-version": ifVersion, namespace = "default" } = flags;
+  const scope = pattern === "/namespaces" ? "" : `/namespaces/${pathPart(namespace)}`;
   return {
     method,
-    path: `${scope}${path}`,
-    query: { ...(body === undefined && Object.fromEntries(rest)), ...queryOf(flags) },
+    path: scope + pattern.replaceAll(/\{(\w+)\}/g, (_, name: string) => pathPart(named[name] as string)),
+    query: { ...(body === undefined && Object.fromEntries(others)), ...queryOf(flags) },
     ...(body !== undefined && { body: body(flags, named) }),
     ...(ifVersion !== undefined && { ifVersion: versionOf(ifVersion) }),
   };
+}
+
+function assertTaken(words: string, { flags: taken = [] }: Command, flags: Flags): void {
+  const given = Object.keys(flags) as FlagName[];
+  const foreign = given.find((flag) => !COMMON_FLAGS.includes(flag) && !taken.includes(flag));
+  if (foreign !== undefined) throw new UsageError(`"${words}" takes no --${foreign} (see --help)`);
+}
+
+function pathPart(name: string): string {
+  // A URL takes them for steps of the path, however they are written.
+  if (name === "." || name === "..") throw new UsageError('"." and ".." cannot be named in a path');
+  return encodeURIComponent(name);
 }
 
 function queryOf(flags: Flags): Record<string, string> {
