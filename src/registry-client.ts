@@ -4,7 +4,7 @@ import type { PasswordAnswer, ScramAnswer, Users } from "./auth/users.ts";
 import type { Config } from "./config.ts";
 import type { Env } from "./env.ts";
 import { registryStub, type RegistryStub, userBucketOf, userBuckets } from "./registry-address.ts";
-import type { PutUserAnswer, User } from "./registry/registry.ts";
+import type { PutUserAnswer, Told, User } from "./registry/registry.ts";
 import type { UserChange } from "./registry/schemas.ts";
 
 export interface UserPage {
@@ -40,13 +40,13 @@ export class RegistryClient implements Users {
   }
 
   /** The audit log tells of it first: no change is made that it does not know. */
-  async putUser(actor: string, username: string, change: UserChange): Promise<PutUserAnswer> {
+  async putUser(actor: string, username: string, change: UserChange): Promise<Told<PutUserAnswer>> {
     await this.policies.recordChange(actor, "user.put", username);
     const name = userNameOf(username);
     return this.#bucket(name).putUser(name, change);
   }
 
-  async deleteUser(actor: string, username: string): Promise<boolean> {
+  async deleteUser(actor: string, username: string): Promise<Told<{ readonly existed: boolean }>> {
     await this.policies.recordChange(actor, "user.delete", username);
     const name = userNameOf(username);
     return this.#bucket(name).deleteUser(name);
@@ -81,6 +81,6 @@ export class RegistryClient implements Users {
 }
 
 /** The name by which a user is kept. One that nobody may have is nobody's in any bucket. */
-export function userNameOf(username: string): string {
+function userNameOf(username: string): string {
   return prepared(username, usernameBytesMax) ?? username;
 }

@@ -4,6 +4,7 @@ import {
   type Identity,
   identityBytesMax,
   identitySizeBytes,
+  type Usernames,
 } from "../core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../core/authentication.ts";
 import { fromUtf8 } from "./bytes.ts";
@@ -81,9 +82,9 @@ export class Authenticator {
     return inTime(this.#judge(credentials), deny(refusals.unavailable));
   }
 
-  /** What is known of the user may have changed. */
-  forget(username: string): void {
-    this.#passwords.forget(username);
+  /** What is known of the users may have changed. */
+  forget(usernames: Usernames): void {
+    this.#passwords.forget(usernames);
   }
 
   async #login(login: Extract<AuthenticationRequest, { type: "password" }>): Promise<AuthenticationStep> {

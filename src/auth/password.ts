@@ -1,5 +1,5 @@
 /** User names and passwords of the Registry, plain or by SCRAM. */
-import type { Identity } from "../core/access/identity.ts";
+import type { Identity, Usernames } from "../core/access/identity.ts";
 import type { AuthenticationStep } from "../core/authentication.ts";
 import type { Refusal } from "../core/refusal.ts";
 import { fromUtf8 } from "./bytes.ts";
@@ -73,11 +73,12 @@ export class PasswordProvider {
     return state === undefined ? this.#begin(bytes) : this.#finish(bytes, state as ExchangeState);
   }
 
-  /** What is known of the user may have changed. */
-  forget(username: string): void {
+  /** What is known of the users may have changed. */
+  forget(usernames: Usernames): void {
     this.#forgotten += 1;
     this.#asked.clear();
-    this.#logins.deleteWhere((login) => login.username === username);
+    const names = usernames === "all" ? undefined : new Set(usernames);
+    this.#logins.deleteWhere((login) => names?.has(login.username) !== false);
   }
 
   #ask(cacheKey: string, name: string, text: string): Promise<PasswordAnswer> {
@@ -118,7 +119,8 @@ export class PasswordProvider {
 }
 
 function identityOf(method: "password" | "scram", { username, rights }: Login): Identity {
-  return { method, username, roles: rights.roles, claims: {}, rules: rights.rules };
+  const { clientId, roles, rules } = rights;
+  return { method, username, ...(clientId !== undefined && { clientId }), roles, claims: {}, rules };
 }
 
 function failure(refusal: Refusal): AuthenticationStep {

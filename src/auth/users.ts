@@ -4,6 +4,8 @@ import type { ScramVerifier } from "./scram-verifier.ts";
 
 /** What a user may do beside what everybody may. */
 export interface UserRights {
+  /** The only Client Identifier that the user may use. */
+  readonly clientId?: string;
   readonly roles: readonly string[];
   readonly rules: readonly Rule[];
 }

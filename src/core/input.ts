@@ -1,5 +1,5 @@
 /** What happens to a shard. Every input is handled in one synchronous turn. */
-import type { Identity } from "./access/identity.ts";
+import type { Identity, Usernames } from "./access/identity.ts";
 import type { Policy } from "./access/policy.ts";
 import type { Order } from "./administration/administration.ts";
 import type { AuthenticationStep } from "./authentication.ts";
@@ -87,7 +87,7 @@ export type Input =
   /** The storage alarm fired. */
   | { readonly type: "alarm" }
   /** What is known of a user has changed: who is connected as that user has to authenticate anew. */
-  | { readonly type: "revoke"; readonly username: string }
+  | { readonly type: "revoke"; readonly usernames: Usernames }
   /** A page for a backup is wanted, from the cursor on; `callId` names the call in the answer. */
   | { readonly type: "export"; readonly callId: number; readonly cursor?: BackupCursor }
   /** Records of a backup have come. */

@@ -196,7 +196,7 @@ export class ShardCore implements ShardContext {
       case "policy":
         return this.#replacePolicy(input, nowMs);
       case "revoke":
-        return this.#revoke(input.username, nowMs);
+        return this.#revoke(input, nowMs);
       case "administer":
         this.administration.carryOut(input.order, nowMs);
         return this.#connections.dropClosed();
@@ -278,9 +278,9 @@ export class ShardCore implements ShardContext {
     this.#connections.dropClosed();
   }
 
-  #revoke(username: string, nowMs: number): void {
+  #revoke({ usernames }: Input & { type: "revoke" }, nowMs: number): void {
     this.load(nowMs);
-    endIdentities(this, this.#connections, username, nowMs);
+    endIdentities(this, this.#connections, usernames, nowMs);
     this.#connections.dropClosed();
   }
 

@@ -19,6 +19,7 @@ export const FLAGS = {
   filter: { type: "string", value: "FILTER", about: "exactly that Topic Filter", query: "topicFilter" },
   "password-stdin": { type: "boolean", about: "reads the password from standard input" },
   disabled: { type: "boolean", about: "the user cannot log in" },
+  "client-id": { type: "string", value: "ID", about: "the only one that the user may connect with" },
   role: { type: "string", multiple: true, value: "ROLE", about: "a role that the user has" },
   rule: {
     type: "string",
@@ -68,8 +69,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "users put": {
     operation: "PUT /users/{username}",
     names: ["username"],
-    flags: ["password-stdin", "role", "rule", "disabled"],
-    body: (flags) => ({ roles: flags.role ?? [], rules: rulesOf(flags), disabled: flags.disabled ?? false }),
+    flags: ["password-stdin", "role", "rule", "disabled", "client-id"],
+    body: ({ "client-id": clientId, ...flags }) => ({
+      roles: flags.role ?? [],
+      rules: rulesOf(flags),
+      disabled: flags.disabled ?? false,
+      ...(clientId !== undefined && { clientId }),
+    }),
   },
   "users delete": { operation: "DELETE /users/{username}", names: ["username"] },
   "policy get": { operation: "GET /policy" },

@@ -28,4 +28,19 @@ export const registryMigrations: Migrations = [
       action TEXT NOT NULL, target TEXT NOT NULL
     )`,
   ],
+  [
+    "ALTER TABLE user ADD COLUMN client_id TEXT",
+    // One row: what has changed here, and the shards that have not heard of it.
+    `CREATE TABLE news (
+      id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, subjects TEXT NOT NULL,
+      dropped_up_to INTEGER NOT NULL, heard_up_to TEXT NOT NULL, tried TEXT NOT NULL, pauses INTEGER NOT NULL
+    )`,
+    `INSERT INTO news
+      SELECT 1, 1, '[[1,"policy"]]', 0, (
+        SELECT json_group_object(CAST(value AS TEXT), 0) FROM json_each(policy.pending)
+      ), '[]', attempts
+      FROM policy WHERE pending <> '[]'`,
+    "ALTER TABLE policy DROP COLUMN pending",
+    "ALTER TABLE policy DROP COLUMN attempts",
+  ],
 ];

@@ -2,16 +2,16 @@ import { DurableObject } from "cloudflare:workers";
 import type { z } from "zod";
 import type { PasswordAnswer, ScramAnswer } from "../auth/users.ts";
 import { type Config, configOf } from "../config.ts";
+import type { Usernames } from "../core/access/identity.ts";
 import type { Policy } from "../core/access/policy.ts";
 import type { Env } from "../env.ts";
-import { isRegistry, parseRegistryName } from "../registry-address.ts";
+import { isRegistry, parseRegistryName, type RegistryPart } from "../registry-address.ts";
 import { shardStub } from "../shard-address.ts";
 import { DurableObjectSql } from "../storage/durable-object-sql.ts";
 import { LazyDatabase } from "../storage/lazy-database.ts";
 import { type ApiToken, ApiTokens, type IssueAnswer } from "./api-tokens.ts";
 import { type AuditEntry, AuditLog } from "./audit-log.ts";
 import { registryMigrations } from "./migrations.ts";
-import { PolicyPush, type PolicyTaker } from "./policy-push.ts";
 import { PolicyStore, type PutPolicyAnswer } from "./policy-store.ts";
 import {
   type PolicyContent,
@@ -21,9 +21,21 @@ import {
   type UserChange,
   userChangeSchema,
 } from "./schemas.ts";
+import { ShardNews, type Subjects } from "./shard-news.ts";
+import { ShardPush } from "./shard-push.ts";
 import { type PutUserAnswer, type User, UserBucket } from "./user-bucket.ts";
 
 export type { ApiToken, AuditEntry, IssueAnswer, PutPolicyAnswer, PutUserAnswer, User };
+
+/** What a shard is told. */
+export interface ToldShard {
+  /** Returns the version of the policy that holds there now. */
+  setPolicy(policy: Policy): Promise<number>;
+  forgetUsers(usernames: Usernames): Promise<void>;
+}
+
+/** A change, made or refused; shards that have not heard of it yet are told until they have. */
+export type Told<Answer> = Answer & { readonly pendingShards: number };
 
 /** What has been changed in a policy, for the audit log. */
 export interface PolicyChange {
@@ -39,27 +51,30 @@ export interface PolicyChange {
 export class Registry extends DurableObject<Env> {
   readonly #users: UserBucket;
   readonly #policies: PolicyStore;
-  readonly #push: PolicyPush;
+  readonly #news: ShardNews;
+  readonly #push: ShardPush;
   readonly #tokens: ApiTokens;
   readonly #audit: AuditLog;
   readonly #config: Config;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.#config = configAt(state, env);
+    const { config, part } = placeOf(state, env);
+    this.#config = config;
     const database = new LazyDatabase(new DurableObjectSql(state.storage), registryMigrations);
     const nowMs = (): number => this.nowMs();
-    this.#users = new UserBucket(database, nowMs);
-    this.#policies = new PolicyStore(database);
+    this.#news = new ShardNews(database, config.core.placement.layout.shards);
+    this.#policies = new PolicyStore(database, this.#news);
     this.#tokens = new ApiTokens(database, nowMs);
     this.#audit = new AuditLog(database, nowMs);
-    this.#push = new PolicyPush(this.#policies, {
-      shards: this.#config.core.placement.layout.shards,
-      shard: (index) => this.shard(index),
+    this.#push = new ShardPush(this.#news, {
+      tell: (shard, subjects) =>
+        part === "policy" ? this.#tellPolicy(shard) : this.#tellUsers(shard, subjects),
       // The writes join those of the event; a failure of the store resets the object by itself.
       setAlarm: (delayMs) => void state.storage.setAlarm(this.nowMs() + delayMs),
       clearAlarm: () => void state.storage.deleteAlarm(),
     });
+    this.#users = new UserBucket(database, this.#news, this.#push, nowMs);
   }
 
   /** In ms since 1970. */
@@ -67,7 +82,7 @@ export class Registry extends DurableObject<Env> {
     return Date.now();
   }
 
-  protected shard(index: number): PolicyTaker {
+  protected shard(index: number): ToldShard {
     return shardStub(this.env, this.#config, index);
   }
 
@@ -75,13 +90,16 @@ export class Registry extends DurableObject<Env> {
     await this.#push.push();
   }
 
-  async putUser(username: string, change: UserChange): Promise<PutUserAnswer> {
+  async putUser(username: string, change: UserChange): Promise<Told<PutUserAnswer>> {
     const parsed = userChangeSchema.safeParse(change);
-    return parsed.success ? this.#users.put(username, parsed.data) : refused(parsed.error);
+    if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
+    const answer = await this.#users.put(username, parsed.data);
+    return { ...answer, pendingShards: answer.type === "done" ? await this.#push.push() : 0 };
   }
 
-  deleteUser(username: string): boolean {
-    return this.#users.delete(username);
+  async deleteUser(username: string): Promise<Told<{ readonly existed: boolean }>> {
+    const existed = this.#users.delete(username);
+    return { existed, pendingShards: existed ? await this.#push.push() : this.#news.pendingCount };
   }
 
   getUser(username: string): User | undefined {
@@ -104,21 +122,22 @@ export class Registry extends DurableObject<Env> {
     this.#users.loginSucceeded(username);
   }
 
-  policy(): Policy {
+  /** `forShard`: who asks in order to keep it, for it will be told of changes. Throws for one that would not be. */
+  policy(forShard?: number): Policy {
+    const { shards } = this.#config.core.placement.layout;
+    if (forShard !== undefined && forShard >= shards) throw new Error(`There is no shard ${forShard} yet`);
     return this.#policies.policy;
   }
 
-  /** Also how many shards do not know it yet; they are told again and again. */
   async putPolicy(
     actor: string,
     content: PolicyContent,
     expectedVersion: number,
     change?: PolicyChange,
-  ): Promise<PutPolicyAnswer & { pendingShards: number }> {
+  ): Promise<Told<PutPolicyAnswer>> {
     const parsed = policyContentSchema.safeParse(content);
     if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
-    const { shards } = this.#config.core.placement.layout;
-    const answer = this.#policies.put(parsed.data, expectedVersion, shards);
+    const answer = this.#policies.put(parsed.data, expectedVersion);
     if (answer.type !== "done") return { ...answer, pendingShards: 0 };
     const { action, target } = change ?? { action: "policy.put", target: `version ${answer.version}` };
     this.#audit.record(actor, action, target);
@@ -156,6 +175,16 @@ export class Registry extends DurableObject<Env> {
   auditEntries(beforeSeq?: number, count?: number): AuditEntry[] {
     return this.#audit.page(beforeSeq, count);
   }
+
+  async #tellPolicy(shard: number): Promise<boolean> {
+    const { policy } = this.#policies;
+    return (await this.shard(shard).setPolicy(policy)) >= policy.version;
+  }
+
+  async #tellUsers(shard: number, usernames: Subjects): Promise<boolean> {
+    await this.shard(shard).forgetUsers(usernames);
+    return true;
+  }
 }
 
 /** What is wrong is told by its place and kind, not by its value. */
@@ -164,11 +193,11 @@ function refused({ issues: [issue] }: z.ZodError): { type: "refused"; reason: st
 }
 
 /** Throws for an object that the settings do not have. */
-function configAt({ id }: DurableObjectState, env: Env): Config {
+function placeOf({ id }: DurableObjectState, env: Env): { config: Config; part: RegistryPart } {
   const place = id.name === undefined ? undefined : parseRegistryName(id.name);
   const config = place && configOf(env, place.namespace);
   if (place === undefined || config === undefined || !isRegistry(id, config, place.part)) {
     throw new Error(`The settings have no registry ${id.name}`);
   }
-  return config;
+  return { config, part: place.part };
 }

@@ -39,6 +39,8 @@ export const userChangeSchema = z.strictObject({
   roles: rolesSchema.default([]),
   rules: ownRulesSchema.default([]),
   disabled: z.boolean().default(false),
+  /** The only Client Identifier that the user may use. Absent: any. */
+  clientId: name.exactOptional(),
 });
 
 export type UserChange = z.output<typeof userChangeSchema>;

@@ -4,8 +4,11 @@ import { prepared, usernameBytesMax } from "../auth/sasl-prep.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier, verifyPassword } from "../auth/scram-verifier.ts";
 import type { PasswordAnswer, ScramAnswer, UserRights } from "../auth/users.ts";
 import type { LazyDatabase, Row } from "../storage/lazy-database.ts";
+import type { SqlDatabase } from "../storage/sql-database.ts";
 import { LoginThrottle } from "./login-throttle.ts";
 import type { UserChange } from "./schemas.ts";
+import type { ShardNews } from "./shard-news.ts";
+import type { ShardPush } from "./shard-push.ts";
 
 export interface User extends UserRights {
   readonly username: string;
@@ -32,18 +35,27 @@ const secretBytes = 32;
 
 export class UserBucket {
   readonly #database: LazyDatabase;
+  readonly #news: Pick<ShardNews, "add">;
+  readonly #push: Pick<ShardPush, "guard">;
   readonly #nowMs: () => number;
   readonly #throttle = new LoginThrottle();
   #verifications = 0;
   #count: number | undefined;
 
-  constructor(database: LazyDatabase, nowMs: () => number) {
+  constructor(
+    database: LazyDatabase,
+    news: Pick<ShardNews, "add">,
+    push: Pick<ShardPush, "guard">,
+    nowMs: () => number,
+  ) {
     this.#database = database;
+    this.#news = news;
+    this.#push = push;
     this.#nowMs = nowMs;
   }
 
   /** Without a password in the change the user keeps the one there is. */
-  async put(username: string, { password, roles, rules, disabled }: UserChange): Promise<PutUserAnswer> {
+  async put(username: string, { password, ...change }: UserChange): Promise<PutUserAnswer> {
     const name = prepared(username, usernameBytesMax);
     if (name === undefined)
       return refused(`A user name has 1 to ${usernameBytesMax} bytes, and no control character`);
@@ -57,8 +69,8 @@ export class UserBucket {
     if (verifier === undefined) return refused("A new user needs a password");
     if (known === undefined && this.#userCount() >= usersPerBucketMax)
       return refused("There are too many users");
-    const user: User = { username: name, roles, rules, disabled, updatedAtMs: this.#nowMs() };
-    this.#write(user, verifier);
+    const user: User = { username: name, ...change, updatedAtMs: this.#nowMs() };
+    this.#change(name, (database) => writeUser(database, user, verifier));
     this.#count = this.#userCount() + (known === undefined ? 1 : 0);
     this.#throttle.succeeded(name);
     return { type: "done", user };
@@ -67,8 +79,9 @@ export class UserBucket {
   /** Whether there was the user. */
   delete(username: string): boolean {
     if (this.#find(username) === undefined) return false;
-    this.#count = this.#userCount() - 1;
-    this.#database.write((database) => database.run("DELETE FROM user WHERE username = ?", username));
+    const count = this.#userCount();
+    this.#change(username, (database) => database.run("DELETE FROM user WHERE username = ?", username));
+    this.#count = count - 1;
     return true;
   }
 
@@ -98,7 +111,7 @@ export class UserBucket {
       if (this.#find(username) === undefined) return { type: "unknown" };
       if (!isRight || user === undefined) return { type: "wrong" };
       this.#throttle.succeeded(username);
-      return { type: "verified", username, rights: { roles: user.roles, rules: user.rules } };
+      return { type: "verified", username, rights: rightsOf(user) };
     } finally {
       this.#verifications -= 1;
     }
@@ -107,11 +120,7 @@ export class UserBucket {
   async scramVerifier(username: string): Promise<ScramAnswer> {
     if (!this.#throttle.admit(username, this.#nowMs())) return { type: "busy" };
     const { verifier, user } = await this.#verifierOf(username);
-    return {
-      type: "verifier",
-      verifier,
-      ...(user !== undefined && { rights: { roles: user.roles, rules: user.rules } }),
-    };
+    return { type: "verifier", verifier, ...(user !== undefined && { rights: rightsOf(user) }) };
   }
 
   loginSucceeded(username: string): void {
@@ -139,21 +148,13 @@ export class UserBucket {
     return row && toUser(row);
   }
 
-  #write({ username, roles, rules, disabled, updatedAtMs }: User, verifier: ScramVerifier): void {
-    this.#database.write((database) =>
-      database.run(
-        "INSERT OR REPLACE INTO user VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        username,
-        verifier.salt,
-        verifier.iterations,
-        verifier.storedKey,
-        verifier.serverKey,
-        JSON.stringify(roles),
-        JSON.stringify(rules),
-        disabled ? 1 : 0,
-        updatedAtMs,
-      ),
-    );
+  /** A change is kept with the shards that have to hear of it, and with the alarm that has them told. */
+  #change(username: string, write: (database: Pick<SqlDatabase, "run">) => void): void {
+    this.#database.write((database) => {
+      write(database);
+      this.#news.add(database, username);
+    });
+    this.#push.guard();
   }
 
   #userCount(): number {
@@ -166,13 +167,35 @@ function refused(reason: string): PutUserAnswer {
   return { type: "refused", reason };
 }
 
-function publicPart({ username, roles, rules, disabled, updatedAtMs }: StoredUser): User {
-  return { username, roles, rules, disabled, updatedAtMs };
+function publicPart({ verifier: _, ...user }: StoredUser): User {
+  return user;
+}
+
+function rightsOf({ clientId, roles, rules }: User): UserRights {
+  return { ...(clientId !== undefined && { clientId }), roles, rules };
+}
+
+function writeUser(database: Pick<SqlDatabase, "run">, user: User, verifier: ScramVerifier): void {
+  database.run(
+    "INSERT OR REPLACE INTO user VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    user.username,
+    verifier.salt,
+    verifier.iterations,
+    verifier.storedKey,
+    verifier.serverKey,
+    JSON.stringify(user.roles),
+    JSON.stringify(user.rules),
+    user.disabled ? 1 : 0,
+    user.updatedAtMs,
+    user.clientId ?? null,
+  );
 }
 
 function toUser(row: Row): StoredUser {
+  const clientId = row["client_id"] as string | null;
   return {
     username: row["username"] as string,
+    ...(clientId !== null && { clientId }),
     roles: JSON.parse(row["roles"] as string),
     rules: JSON.parse(row["rules"] as string),
     disabled: row["disabled"] === 1,

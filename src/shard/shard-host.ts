@@ -1,5 +1,6 @@
 import { encodePacket } from "../codec/index.ts";
 import type { Config } from "../config.ts";
+import type { Usernames } from "../core/access/identity.ts";
 import type { Policy } from "../core/access/policy.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
 import { CostMeter } from "../core/cost/cost-meter.ts";
@@ -75,11 +76,10 @@ export class ShardHost {
   }
 
   open(socket: ClientSocket, arrival: Arrival): void {
-    const { connectionId } = socket;
     this.#cost.requests += 1;
     this.#sockets.add(socket);
     const randomClientId = arrival.randomClientId ?? `duramq-${crypto.randomUUID()}`;
-    this.#handle({ type: "open", connectionId, ...arrival, randomClientId });
+    this.#handle({ type: "open", connectionId: socket.connectionId, ...arrival, randomClientId });
   }
 
   /** A socket that slept has something to say. */
@@ -138,14 +138,19 @@ export class ShardHost {
     return this.#cost.figures();
   }
 
-  /** 0: there is none. */
-  get policyVersion(): number {
-    return this.#core.access.policy.version;
+  /** Whether the policy has still to be learnt; a shard that takes nobody needs none. */
+  get lacksPolicy(): boolean {
+    try {
+      return this.#core.unavailability === undefined && !this.#core.access.isPolicyKnown;
+    } catch (error) {
+      this.#recover({ type: "load" }, error);
+      return !this.#isUnreadable;
+    }
   }
 
-  /** Ends the connections of a user. */
-  revoke(username: string): void {
-    this.#handle({ type: "revoke", username });
+  /** Ends the connections of users. */
+  revoke(usernames: Usernames): void {
+    this.#handle({ type: "revoke", usernames });
   }
 
   /** Returns the version of the policy that holds now: an older one means that this one has to come again. */
@@ -305,15 +310,11 @@ export class ShardHost {
     this.#sendAll();
     // Each of these ends at least one connection, so this ends.
     while (this.#sockets.hasBroken || this.#sockets.unsent.hasOverflowing) {
-      this.#endOverflowing();
+      for (const { connectionId } of this.#sockets.unsent.takeOverflowing())
+        this.#tryHandling({ type: "stalled", connectionId });
       this.#dismissBroken();
       this.#sendAll();
     }
-  }
-
-  #endOverflowing(): void {
-    for (const { connectionId } of this.#sockets.unsent.takeOverflowing())
-      this.#tryHandling({ type: "stalled", connectionId });
   }
 
   #dismissBroken(): void {
@@ -335,8 +336,7 @@ export class ShardHost {
   }
 
   #fireTimer(): void {
-    const nowMs = this.#platform.nowMs();
-    for (const { connectionId } of this.#sockets.unsent.takeStalled(nowMs))
+    for (const { connectionId } of this.#sockets.unsent.takeStalled(this.#platform.nowMs()))
       this.#handle({ type: "stalled", connectionId });
     this.#handle({ type: "timer" });
   }
@@ -370,8 +370,7 @@ export class ShardHost {
   }
 
   #connectedIds(): string[] {
-    const connected = [...this.#attachments()].filter(([, { client }]) => client !== undefined);
-    return connected.map(([connectionId]) => connectionId);
+    return [...this.#attachments()].flatMap(([id, { client }]) => (client === undefined ? [] : [id]));
   }
 
   #replay(input: Input): void {

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { Authenticator } from "../auth/authenticator.ts";
 import { identityOf } from "../auth/identity-header.ts";
 import type { Config } from "../config.ts";
+import type { Usernames } from "../core/access/identity.ts";
 import type { Policy } from "../core/access/policy.ts";
 import type { RetainedQuery } from "../core/administration/administration.ts";
 import type { Page } from "../core/administration/page.ts";
@@ -36,6 +37,7 @@ import type { Arrival } from "./shard-platform.ts";
 /** A shard of a namespace: the Durable Object around a {@link ShardHost}. */
 export class Shard extends DurableObject<Env> {
   readonly #config: Config;
+  readonly #index: number;
   /** Started by the first event: see {@link #awake}. */
   readonly #host: ShardHost;
   #isStarted = false;
@@ -55,6 +57,7 @@ export class Shard extends DurableObject<Env> {
     super(state, env);
     const { config, index } = placeOf(state, env);
     this.#config = config;
+    this.#index = index;
     this.#links = new PeerLinks(
       (to) => shardStub(env, this.#config, to),
       () => this.#host.noteReleased(),
@@ -165,12 +168,12 @@ export class Shard extends DurableObject<Env> {
     return host.setPolicy(policy);
   }
 
-  /** What is known of the user may no longer hold: connections end, and credentials are verified anew. */
-  forgetUser(username: string): void {
+  /** What is known of the users may no longer hold: connections end, and credentials are verified anew. */
+  forgetUsers(usernames: Usernames): void {
     const host = this.#awake();
     host.noteBilledCall();
-    this.#authenticator.forget(username);
-    host.revoke(username);
+    this.#authenticator.forget(usernames);
+    host.revoke(usernames);
   }
 
   /** A page of the clients that are connected here, as of what operators ask in general. */
@@ -273,17 +276,17 @@ export class Shard extends DurableObject<Env> {
   }
 
   /**
-   * A shard that is newer than the policy has not been told of it. Asked once in a life, by whoever comes first, and only
-   * while there is no row.
+   * A shard that is newer than the policy has not been told of it. It asks before it takes its first client, and keeps the
+   * answer, also that there is none: later ones are told to every shard.
    */
   async #learnPolicy(host: ShardHost): Promise<void> {
-    if (this.#config.operatorToken === undefined || host.policyVersion > 0) return;
-    await (this.#policyAsked ??= this.#askForPolicy(host));
+    if (host.lacksPolicy) await (this.#policyAsked ??= this.#askForPolicy(host));
   }
 
   async #askForPolicy(host: ShardHost): Promise<void> {
     try {
-      host.setPolicy(await this.#registry.policies.policy());
+      const policy = await this.#registry.policies.policy(this.#index);
+      if (host.setPolicy(policy) < policy.version) throw new Error("The policy could not be kept");
     } catch (error) {
       this.#policyAsked = undefined;
       throw error;

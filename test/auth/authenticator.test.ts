@@ -227,10 +227,10 @@ describe("A password that was right", () => {
     const from = users();
     const subject = authenticator({}, from);
     await subject.authenticate(login("ann", "pencil"));
-    subject.forget("bob");
+    subject.forget(["bob"]);
     await subject.authenticate(login("ann", "pencil"));
     expect(from.verifyPassword).toHaveBeenCalledTimes(1);
-    subject.forget("ann");
+    subject.forget(["ann"]);
     from.verifyPassword.mockResolvedValue({ type: "wrong" });
     expect(codeOf(await subject.authenticate(login("ann", "pencil")))).toBe(ReasonCode.BadUserNameOrPassword);
   });
@@ -254,7 +254,7 @@ describe("A password that was right", () => {
     from.verifyPassword.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)));
     const before = subject.authenticate(login("ann", "pencil"));
     await vi.waitUntil(() => from.verifyPassword.mock.calls.length > 0);
-    subject.forget("ann");
+    subject.forget(["ann"]);
     from.verifyPassword.mockResolvedValue({ type: "wrong" });
     expect((await subject.authenticate(login("ann", "pencil"))).type).toBe("failure");
     answer({ type: "verified", username: "ann", rights });
@@ -265,7 +265,7 @@ describe("A password that was right", () => {
     const from = users();
     const subject = authenticator({}, from);
     from.verifyPassword.mockImplementationOnce(async (username) => {
-      subject.forget("ann");
+      subject.forget(["ann"]);
       return { type: "verified", username, rights };
     });
     await subject.authenticate(login("ann", "pencil"));

@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { emptyPolicy, type Policy } from "../../src/core/access/policy.ts";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { emptyPolicy } from "../../src/core/access/policy.ts";
 import { apiTokensMax, ApiTokens } from "../../src/registry/api-tokens.ts";
 import { AuditLog, auditEntriesMax } from "../../src/registry/audit-log.ts";
 import { registryMigrations } from "../../src/registry/migrations.ts";
-import { guardMs, PolicyPush, type PolicyTaker } from "../../src/registry/policy-push.ts";
 import { PolicyStore } from "../../src/registry/policy-store.ts";
 import { policyContentSchema } from "../../src/registry/schemas.ts";
+import { ShardNews } from "../../src/registry/shard-news.ts";
+import { migrateBy } from "../../src/storage/schema.ts";
 import { LazyDatabase } from "../../src/storage/lazy-database.ts";
+import { encodePolicy } from "../../src/storage/policy-codec.ts";
 import { NodeSql } from "../storage/node-sql.ts";
 
 const rule = { effect: "allow", action: "all", topicFilter: "#" } as const;
@@ -27,17 +29,20 @@ beforeEach(() => {
   nowMs = 1_900_000_000_000;
 });
 
-afterEach(() => {
-  vi.useRealTimers();
-});
-
 function open(): LazyDatabase {
   return new LazyDatabase(sql, registryMigrations);
 }
 
+function storeIn(storedIn: LazyDatabase): PolicyStore {
+  return new PolicyStore(storedIn, new ShardNews(storedIn, 2));
+}
+
 describe("The schema of the registry", () => {
   /** SHA-256 of the statements of each released step. A new step adds a line; a line that is here never changes. */
-  const released: readonly string[] = ["cce5fa703217efeacbb290a16ffeabf994cc6ad5f6fa5fb00d2a16fc606bfd5b"];
+  const released: readonly string[] = [
+    "cce5fa703217efeacbb290a16ffeabf994cc6ad5f6fa5fb00d2a16fc606bfd5b",
+    "7bea3d686e327c589cf76cbe9b635b9284fc3b9e95e50f3e8172664572c87450",
+  ];
 
   test("is append-only: a released step stays as it was", () => {
     const hashes = registryMigrations.map((statements) =>
@@ -47,7 +52,7 @@ describe("The schema of the registry", () => {
   });
 
   test("comes with the first write: to look into an empty object costs nothing", () => {
-    expect(new PolicyStore(database).policy).toEqual(emptyPolicy);
+    expect(storeIn(database).policy).toEqual(emptyPolicy);
     expect(new ApiTokens(database, () => nowMs).list()).toEqual([]);
     expect(new AuditLog(database, () => nowMs).page()).toEqual([]);
     expect(sql.rowsWritten).toBe(0);
@@ -56,6 +61,24 @@ describe("The schema of the registry", () => {
   test("has no index beside the keys, which would be billed", () => {
     database.write(() => {});
     expect(database.rows("SELECT name FROM sqlite_master WHERE type = 'index'")).toEqual([]);
+  });
+
+  test("takes over a policy with the shards that had not heard of it, and users without a Client Identifier", () => {
+    migrateBy(registryMigrations, sql, 1);
+    const record = encodePolicy({ ...content, version: 7 });
+    sql.run("INSERT INTO policy VALUES (1, 7, ?, '[0,2]', 3)", record);
+    sql.run("INSERT INTO user VALUES ('ann', x'00', 1, x'00', x'00', '[]', '[]', 0, 1)");
+    const migrated = open();
+    expect(storeIn(migrated).policy).toEqual({ ...content, version: 7 });
+    const { tellings } = new ShardNews(migrated, 3).nextRound(3);
+    expect(tellings).toEqual([0, 2].map((shard) => ({ shard, subjects: ["policy"] })));
+    expect(migrated.first("SELECT client_id FROM user")).toEqual({ client_id: null });
+  });
+
+  test("takes over a policy that every shard has heard of", () => {
+    migrateBy(registryMigrations, sql, 1);
+    sql.run("INSERT INTO policy VALUES (1, 7, ?, '[]', 0)", encodePolicy({ ...content, version: 7 }));
+    expect(new ShardNews(open(), 3).pendingCount).toBe(0);
   });
 
   test("of a newer release is refused", () => {
@@ -67,17 +90,29 @@ describe("The schema of the registry", () => {
 
 describe("The policy", () => {
   test("gets the next version with each change, and is kept", () => {
-    const store = new PolicyStore(database);
-    expect(store.put(content, 0, 2)).toEqual({ type: "done", version: 1 });
-    expect(store.put({ ...content, rules: [] }, 1, 2)).toEqual({ type: "done", version: 2 });
-    expect(new PolicyStore(open()).policy).toEqual({ ...content, rules: [], version: 2 });
+    const store = storeIn(database);
+    expect(store.put(content, 0)).toEqual({ type: "done", version: 1 });
+    expect(store.put({ ...content, rules: [] }, 1)).toEqual({ type: "done", version: 2 });
+    expect(storeIn(open()).policy).toEqual({ ...content, rules: [], version: 2 });
   });
 
   test("is not changed by who has seen an older one", () => {
-    const store = new PolicyStore(database);
-    store.put(content, 0, 1);
-    expect(store.put({ ...content, rules: [] }, 0, 1)).toEqual({ type: "conflict", version: 1 });
+    const store = storeIn(database);
+    store.put(content, 0);
+    expect(store.put({ ...content, rules: [] }, 0)).toEqual({ type: "conflict", version: 1 });
     expect(store.policy.rules).toEqual([rule]);
+  });
+
+  test("is kept with the shards that have to hear of it, or neither is", () => {
+    const news = new ShardNews(database, 2);
+    const store = new PolicyStore(database, news);
+    store.put(content, 0);
+    expect(news.pendingCount).toBe(2);
+    vi.spyOn(news, "add").mockImplementation(() => {
+      throw new Error("there is no room");
+    });
+    expect(() => store.put(content, 1)).toThrow("there is no room");
+    expect([store.policy.version, news.number]).toEqual([1, 1]);
   });
 
   test("is refused when it is too large for a shard", () => {
@@ -85,7 +120,7 @@ describe("The policy", () => {
       ...content,
       rules: Array.from({ length: 600 }, () => ({ ...rule, topicFilter: "x".repeat(1000) })),
     };
-    expect(new PolicyStore(database).put(many, 0, 1)).toMatchObject({ type: "refused" });
+    expect(storeIn(database).put(many, 0)).toMatchObject({ type: "refused" });
   });
 
   test.each([
@@ -95,139 +130,6 @@ describe("The policy", () => {
     ["a ban of nobody", { bans: [{ by: "client", value: "" }] }],
   ])("is refused with %s", (_, parts) => {
     expect(policyContentSchema.safeParse({ ...content, ...parts }).success).toBe(false);
-  });
-});
-
-/** A namespace of shards that can be made to fail, and the alarm. */
-class Shards {
-  readonly versions: number[];
-  readonly failing = new Set<number>();
-  /** They answer, but keep what they have. */
-  readonly stubborn = new Set<number>();
-  readonly store: PolicyStore;
-  readonly push: PolicyPush;
-  alarmDelayMs: number | undefined;
-  calls = 0;
-  onCall: () => void = () => {};
-
-  constructor(count: number, storedIn: LazyDatabase) {
-    this.versions = Array.from({ length: count }, () => 0);
-    this.store = new PolicyStore(storedIn);
-    this.push = new PolicyPush(this.store, {
-      shards: count,
-      shard: (index) => this.#shard(index),
-      setAlarm: (delayMs) => void (this.alarmDelayMs = delayMs),
-      clearAlarm: () => void (this.alarmDelayMs = undefined),
-    });
-  }
-
-  put(): void {
-    const { version } = this.store.policy;
-    this.store.put(content, version, this.versions.length);
-    this.push.guard();
-  }
-
-  #shard(index: number): PolicyTaker {
-    return {
-      setPolicy: async ({ version }: Policy) => {
-        this.calls += 1;
-        this.onCall();
-        if (this.failing.has(index)) throw new Error("lost");
-        if (this.stubborn.has(index)) return 0;
-        this.versions[index] = Math.max(version, this.versions[index] ?? 0);
-        return this.versions[index] ?? 0;
-      },
-    };
-  }
-}
-
-describe("A change of the policy", () => {
-  test("reaches every shard, and the alarm is armed until it has", async () => {
-    const shards = new Shards(200, database);
-    shards.put();
-    expect(shards.alarmDelayMs).toBe(guardMs);
-    expect(await shards.push.push()).toBe(0);
-    expect(new Set(shards.versions)).toEqual(new Set([1]));
-    expect(shards.alarmDelayMs).toBeUndefined();
-    expect(shards.calls).toBe(200);
-  });
-
-  test("is told again to those only that have not taken it, less and less often", async () => {
-    const shards = new Shards(3, database);
-    shards.failing.add(1);
-    shards.put();
-    const delays: (number | undefined)[] = [];
-    for (let round = 0; round < 12; round += 1) {
-      expect(await shards.push.push()).toBe(1);
-      delays.push(shards.alarmDelayMs);
-    }
-    expect(shards.calls).toBe(3 + 11);
-    expect(delays.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
-    expect(delays.at(-1)).toBe(30_000);
-    shards.failing.clear();
-    expect(await shards.push.push()).toBe(0);
-    expect(shards.versions).toEqual([1, 1, 1]);
-  });
-
-  test("is told again to who answers with an older version", async () => {
-    const shards = new Shards(2, database);
-    shards.stubborn.add(1);
-    shards.put();
-    expect(await shards.push.push()).toBe(1);
-    shards.stubborn.clear();
-    expect(await shards.push.push()).toBe(0);
-    expect(shards.calls).toBe(3);
-  });
-
-  test("is told by the next life of the object, too", async () => {
-    const first = new Shards(2, database);
-    first.failing.add(0).add(1);
-    first.put();
-    await first.push.push();
-    const second = new Shards(2, open());
-    expect(await second.push.push()).toBe(0);
-    expect(second.versions).toEqual([1, 1]);
-  });
-
-  test("that comes while another is told is told to all", async () => {
-    const shards = new Shards(2, database);
-    shards.put();
-    shards.onCall = () => {
-      shards.onCall = () => {};
-      shards.put();
-    };
-    await shards.push.push();
-    expect(shards.alarmDelayMs).toBe(guardMs);
-    expect(await shards.push.push()).toBe(0);
-    expect(shards.versions).toEqual([2, 2]);
-    expect(shards.alarmDelayMs).toBeUndefined();
-  });
-
-  test("does not wait for shards that the settings no longer have", async () => {
-    const before = new Shards(4, database);
-    before.failing.add(1).add(3);
-    before.put();
-    await before.push.push();
-    const after = new Shards(2, database);
-    expect(await after.push.push()).toBe(0);
-    expect(after.versions).toEqual([0, 1]);
-  });
-
-  test("does not wait for a shard that does not answer", async () => {
-    vi.useFakeTimers();
-    const store = new PolicyStore(database);
-    store.put(content, 0, 1);
-    const shard = { setPolicy: () => new Promise<number>(() => {}) };
-    const push = new PolicyPush(store, {
-      shards: 1,
-      shard: () => shard,
-      setAlarm: () => {},
-      clearAlarm: () => {},
-    });
-    const left = push.push();
-    await vi.advanceTimersByTimeAsync(5_000);
-    expect(await left).toBe(1);
-    expect(vi.getTimerCount()).toBe(0);
   });
 });
 

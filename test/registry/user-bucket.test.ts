@@ -4,6 +4,7 @@ import { ScramClient } from "../auth/scram-client.ts";
 import { challenge, parseClientFirst, prove } from "../../src/auth/scram.ts";
 import { attemptIntervalMs, freeAttempts, LoginThrottle } from "../../src/registry/login-throttle.ts";
 import { registryMigrations } from "../../src/registry/migrations.ts";
+import { ShardNews } from "../../src/registry/shard-news.ts";
 import { UserBucket } from "../../src/registry/user-bucket.ts";
 import { LazyDatabase } from "../../src/storage/lazy-database.ts";
 import { NodeSql } from "../storage/node-sql.ts";
@@ -17,10 +18,14 @@ const ann = { password: "pencil", roles: [...rights.roles], rules: [...rights.ru
 let nowMs: number;
 let sql: NodeSql;
 let users: UserBucket;
+let news: ShardNews;
+/** How often the alarm was armed. */
+let guards: number;
 
 beforeEach(() => {
   nowMs = 1_900_000_000_000;
   sql = new NodeSql();
+  guards = 0;
   users = open();
 });
 
@@ -30,7 +35,10 @@ afterEach(() => {
 
 /** A new life of the same object. */
 function open(): UserBucket {
-  return new UserBucket(new LazyDatabase(sql, registryMigrations), () => nowMs);
+  const database = new LazyDatabase(sql, registryMigrations);
+  news = new ShardNews(database, 2);
+  const guard = (): void => void (guards += 1);
+  return new UserBucket(database, news, { guard }, () => nowMs);
 }
 
 describe("A user", () => {
@@ -93,14 +101,49 @@ describe("A user", () => {
     expect(users.list("", 10)).toEqual([]);
   });
 
-  test("costs one row, and no row to look for", async () => {
+  test("may be bound to a Client Identifier, which is among the rights, until a change without one", async () => {
+    await users.put("ann", { ...ann, clientId: "ann-1" });
+    expect(open().get("ann")).toMatchObject({ clientId: "ann-1" });
+    expect(users.list("", 1)).toMatchObject([{ clientId: "ann-1" }]);
+    const bound = { ...rights, clientId: "ann-1" };
+    expect(await users.verifyPassword("ann", "pencil")).toMatchObject({ type: "verified", rights: bound });
+    expect(await users.scramVerifier("ann")).toMatchObject({ type: "verifier", rights: bound });
+    await users.put("ann", ann);
+    expect(await users.verifyPassword("ann", "pencil")).toMatchObject({ rights });
+    expect(users.get("ann")).not.toHaveProperty("clientId");
+  });
+
+  test("who is changed or deleted is noted for every shard, with the alarm; nobody is for nothing", async () => {
+    await users.put("ann", ann);
+    users.delete("ann");
+    expect(news.nextRound(2).tellings).toEqual([0, 1].map((shard) => ({ shard, subjects: ["ann"] })));
+    expect([news.number, guards]).toEqual([2, 2]);
+    users.delete("ann");
+    await users.put("bob", { ...ann, password: "" });
+    expect([news.number, guards]).toEqual([2, 2]);
+  });
+
+  test("is not changed when that cannot be noted for the shards, nor noted when the change fails", async () => {
+    await users.put("ann", ann);
+    const { number } = news;
+    vi.spyOn(news, "add").mockImplementation((database, subject) => {
+      database.run("INSERT OR REPLACE INTO news VALUES (1, 99, '[]', 0, '{}', '[]', 0)");
+      throw new Error(`there is no room for ${subject}`);
+    });
+    await expect(users.put("ann", { ...ann, roles: [] })).rejects.toThrow("there is no room");
+    expect(() => users.delete("ann")).toThrow("there is no room");
+    expect(users.get("ann")).toMatchObject({ roles: ["reader"] });
+    expect(news.number).toBe(number);
+  });
+
+  test("costs two rows, one of them for the shards, and no row to look for", async () => {
     await users.put("ann", ann);
     const before = sql.rowsWritten;
     await users.put("bob", ann);
-    expect(sql.rowsWritten - before).toBe(1);
+    expect(sql.rowsWritten - before).toBe(2);
     users.get("bob");
     users.list("", 10);
-    expect(sql.rowsWritten - before).toBe(1);
+    expect(sql.rowsWritten - before).toBe(2);
   });
 
   test("is listed by name, page by page", async () => {

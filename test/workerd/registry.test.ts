@@ -1,6 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Config, configOf } from "../../src/config.ts";
 import type { Env } from "../../src/env.ts";
 import { registryStub, userBucketOf, userBuckets } from "../../src/registry-address.ts";
@@ -47,7 +47,7 @@ describe("A user", () => {
   test("goes by the normal form of the name", async () => {
     await registry.putUser("operator", "A\u030angstro\u0308m", change);
     expect(await registry.getUser("Ångström")).toMatchObject({ username: "Ångström" });
-    expect(await registry.deleteUser("operator", "Ångström")).toBe(true);
+    expect(await registry.deleteUser("operator", "Ångström")).toMatchObject({ existed: true });
     expect(await registry.getUser("A\u030angstro\u0308m")).toBeUndefined();
   });
 
@@ -86,6 +86,42 @@ describe("A user", () => {
   });
 });
 
+describe("A change of a user", () => {
+  const bucketOf = (username: string): DurableObjectStub<TestRegistry> =>
+    registryStub(testEnv, config, userBucketOf(username)) as unknown as DurableObjectStub<TestRegistry>;
+
+  test("is told to the shards, and by the alarm to those that failed; so is its deletion", async () => {
+    const bucket = () => bucketOf("told");
+    await bucket().fail([0]);
+    expect(await registry.putUser("operator", "told", change)).toMatchObject({ pendingShards: 1 });
+    expect(await registry.deleteUser("operator", "told")).toEqual({ existed: true, pendingShards: 1 });
+    expect(await registry.deleteUser("operator", "told")).toEqual({ existed: false, pendingShards: 1 });
+    expect(await bucket().alarmAtMs()).not.toBeNull();
+    await evictDurableObject(bucket());
+    expect(await runDurableObjectAlarm(bucket())).toBe(true);
+    expect(await bucket().told()).toEqual(new Map([[0, [["told"]]]]));
+    expect(await bucket().alarmAtMs()).toBeNull();
+    expect(await registry.deleteUser("operator", "told")).toEqual({ existed: false, pendingShards: 0 });
+  });
+
+  test("is told by the next life of an object that dies between the write and the end of the telling", async () => {
+    const bucket = () => bucketOf("survivor");
+    await bucket().silence();
+    const put = registry.putUser("operator", "survivor", change).catch(String);
+    await vi.waitUntil(async () => (await bucket().told()).get(0)?.flat().includes("survivor"));
+    await bucket()
+      .crash()
+      .catch(() => {});
+    expect(await put).toContain("the test says so");
+    expect(await registry.getUser("survivor")).toBeDefined();
+    expect(await bucket().told()).toEqual(new Map());
+    expect(await bucket().alarmAtMs()).not.toBeNull();
+    expect(await runDurableObjectAlarm(bucket())).toBe(true);
+    expect(await bucket().told()).toEqual(new Map([[0, [["survivor"]]]]));
+    expect(await bucket().alarmAtMs()).toBeNull();
+  });
+});
+
 describe("The policy", () => {
   const content = { rules: [rule], roles: {}, users: {}, clients: {}, bans: [] };
 
@@ -97,7 +133,7 @@ describe("The policy", () => {
     expect(await policies().alarmAtMs()).not.toBeNull();
     await evictDurableObject(policies());
     expect(await runDurableObjectAlarm(policies())).toBe(true);
-    expect(await policies().versions()).toEqual(new Map([[0, version + 1]]));
+    expect(await policies().told()).toEqual(new Map([[0, [version + 1]]]));
     expect(await policies().alarmAtMs()).toBeNull();
     expect(await policies().policy()).toEqual({ ...content, version: version + 1 });
   });

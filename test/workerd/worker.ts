@@ -1,8 +1,8 @@
 /** The Worker under test: the broker's own, with a Durable Object class whose clock and storage tests can reach. */
 import { app } from "../../src/edge/app.ts";
+import type { Usernames } from "../../src/core/access/identity.ts";
 import type { Env } from "../../src/env.ts";
-import { Registry } from "../../src/registry/registry.ts";
-import type { PolicyTaker } from "../../src/registry/policy-push.ts";
+import { Registry, type ToldShard } from "../../src/registry/registry.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { PeerSession } from "../../src/shard/peer-session.ts";
 import {
@@ -83,23 +83,29 @@ export class TestShard extends Shard {
   touch(): void {}
 }
 
-/** Its shards take every policy, but for those that a test has failing. */
+/** Its shards take whatever they are told, but for those that a test has failing. */
 export class TestRegistry extends Registry {
-  /** By the index of the shard, in this life of the object. */
-  readonly #versions = new Map<number, number>();
+  /** By the index of the shard, in this life of the object: versions of policies, and names of users. */
+  readonly #told = new Map<number, (number | Usernames)[]>();
   readonly #failing = new Set<number>();
+  #isSilent = false;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, hasSettings(namespaceOf(state.id.name ?? "")) ? environmentOf(state, env) : env);
   }
 
-  protected override shard(index: number): PolicyTaker {
+  protected override shard(index: number): ToldShard {
+    const take = async (news: number | Usernames): Promise<void> => {
+      if (this.#failing.has(index)) throw new Error("the test has the shard fail");
+      this.#told.set(index, [...(this.#told.get(index) ?? []), news]);
+      if (this.#isSilent) await new Promise(() => {});
+    };
     return {
       setPolicy: async ({ version }) => {
-        if (this.#failing.has(index)) throw new Error("the test has the shard fail");
-        this.#versions.set(index, version);
+        await take(version);
         return version;
       },
+      forgetUsers: take,
     };
   }
 
@@ -108,8 +114,18 @@ export class TestRegistry extends Registry {
     for (const index of indexes) this.#failing.add(index);
   }
 
-  versions(): ReadonlyMap<number, number> {
-    return this.#versions;
+  /** Shards take what they are told, but do not answer. */
+  silence(): void {
+    this.#isSilent = true;
+  }
+
+  told(): ReadonlyMap<number, readonly (number | Usernames)[]> {
+    return this.#told;
+  }
+
+  /** A crash of this object alone. */
+  crash(): void {
+    this.ctx.abort("the test says so");
   }
 
   async alarmAtMs(): Promise<number | null> {

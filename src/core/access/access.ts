@@ -33,7 +33,8 @@ export class Access {
   readonly #settings: AccessSettings;
   readonly #storage: Pick<ShardStorage, "readPolicy">;
   readonly #compiler = new RuleCompiler();
-  #policy: Policy | undefined;
+  /** Undefined until it is read; null when none has been brought here yet. */
+  #known: Policy | null | undefined;
   #bans: Bans | undefined;
   #hasUnwritten = false;
 
@@ -44,18 +45,22 @@ export class Access {
 
   /** Read when it is first asked for. */
   get policy(): Policy {
-    this.#policy ??= this.#storage.readPolicy() ?? emptyPolicy;
-    return this.#policy;
+    return this.#read() ?? emptyPolicy;
+  }
+
+  /** False until the first policy is brought here. That may be one of version 0: the namespace has none. */
+  get isPolicyKnown(): boolean {
+    return this.#read() !== null;
   }
 
   get hasUnwritten(): boolean {
     return this.#hasUnwritten;
   }
 
-  /** False for a policy that is not newer than the present one: nothing is done then. */
+  /** False for a policy that is not newer than the one that is known: nothing is done then. */
   replacePolicy(policy: Policy): boolean {
-    if (policy.version <= this.policy.version) return false;
-    this.#policy = policy;
+    if (this.isPolicyKnown && policy.version <= this.policy.version) return false;
+    this.#known = policy;
     this.#bans = undefined;
     this.#hasUnwritten = true;
     return true;
@@ -124,6 +129,11 @@ export class Access {
     }
     const filter = parseSharedFilter(topicFilter)?.topicFilter ?? topicFilter;
     return this.#permissionsOf(connection).grantedQos(filter, requestedQos) ?? subscribingForbidden;
+  }
+
+  #read(): Policy | null {
+    if (this.#known === undefined) this.#known = this.#storage.readPolicy() ?? null;
+    return this.#known;
   }
 
   #permissionsOf(connection: Connection): Permissions {

@@ -16,6 +16,9 @@ export interface Identity {
   readonly expiresAtMs?: number;
 }
 
+/** Users by their names, or everybody who has one. */
+export type Usernames = readonly string[] | "all";
+
 /** Largest encoded identity: it shares a socket's attachment with the rest of the connection. */
 export const identityBytesMax = 4 * 1024;
 

@@ -1,4 +1,4 @@
-import type { Identity } from "../access/identity.ts";
+import type { Identity, Usernames } from "../access/identity.ts";
 import { identityBytesMax, identitySizeBytes } from "../access/identity.ts";
 import type { WillMessage } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
@@ -76,15 +76,17 @@ export function judge(context: ShardContext, connection: Connection, nowMs: numb
   return false;
 }
 
-/** Who is connected as that user has to show a credential again. */
+/** Who is connected as one of these users has to show a credential again. */
 export function endIdentities(
   context: ShardContext,
   connections: Iterable<Connection>,
-  username: string,
+  usernames: Usernames,
   nowMs: number,
 ): void {
+  const ended = usernames === "all" ? undefined : new Set(usernames);
   for (const connection of connections) {
-    if (connection.identity?.username !== username || connection.isClosed) continue;
+    const username = connection.identity?.username;
+    if (username === undefined || connection.isClosed || ended?.has(username) === false) continue;
     disconnect(context, connection, ReasonCode.NotAuthorized, "The user has changed", nowMs);
   }
 }

@@ -20,10 +20,8 @@ interface Place {
 
 /** Of one request: also the free plan allows so many. */
 const callsMax = 32;
-const callsAtOnce = 32;
 /** One that takes longer is as good as lost to who waits for it. */
 const answerMsMax = 10_000;
-const triesMax = 3;
 
 export class Shards {
   readonly #env: Env;
@@ -75,29 +73,6 @@ export class Shards {
       if (page.after !== undefined) return { items, cursor: cursorOf({ shard, after: page.after }) };
     }
     return { items };
-  }
-
-  /** Tells every shard, each up to three times. How many did not hear it. */
-  async tellAll(call: (shard: ShardStub) => Promise<unknown>): Promise<number> {
-    const waiting = this.all.values();
-    let unheard = 0;
-    const tellInTurn = async (): Promise<void> => {
-      for (const index of waiting) if (!(await this.#tell(index, call))) unheard += 1;
-    };
-    await Promise.all(Array.from({ length: callsAtOnce }, tellInTurn));
-    return unheard;
-  }
-
-  async #tell(index: number, call: (shard: ShardStub) => Promise<unknown>): Promise<boolean> {
-    for (let tries = 1; tries <= triesMax; tries += 1) {
-      try {
-        await call(shardStub(this.#env, this.#config, index));
-        return true;
-      } catch (error) {
-        console.error(`duramq: shard ${index} did not hear the administration (try ${tries})`, error);
-      }
-    }
-    return false;
   }
 }
 

@@ -1,9 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import { identifierLengthMax, ruleSchema } from "../../auth/rule-schema.ts";
-import { userNameOf } from "../../registry-client.ts";
 import { userChangeSchema } from "../../registry/schemas.ts";
 import { failure, nothingThere, wrongCursor } from "./problem-error.ts";
-import { type AddRoute, type AdminRequest, documented, route } from "./route.ts";
+import { type AddRoute, documented, route } from "./route.ts";
 import { pageAnswer, pageQuery, timeMs } from "./schemas.ts";
 
 const params = z.object({ username: z.string().min(1).max(identifierLengthMax) });
@@ -13,11 +12,12 @@ const userSchema = z.object({
   roles: z.array(z.string()).readonly(),
   rules: z.array(documented(ruleSchema)).readonly(),
   disabled: z.boolean(),
+  clientId: z.string().optional(),
   updatedAtMs: timeMs,
 });
 
-/** Shards that may go on with what they knew: for a minute at most as to passwords, but connections stay. */
-const unheardShards = z.number().int();
+/** Shards that have not heard of the change yet; they are told again and again. */
+const pendingShards = z.number().int();
 
 export const userRoutes: readonly AddRoute[] = [
   route({
@@ -54,29 +54,20 @@ export const userRoutes: readonly AddRoute[] = [
     summary: "Makes or replaces a user; its connections end. Without a password it keeps the one it has",
     params,
     body: documented(userChangeSchema),
-    answer: z.object({ user: userSchema, unheardShards }),
-    handle: async (request) => {
-      const { actor, body, params: named, registry } = request;
-      const answer = await registry.putUser(actor, named.username, body);
+    answer: z.object({ user: userSchema, pendingShards }),
+    handle: async ({ actor, body, params: { username }, registry }) => {
+      const answer = await registry.putUser(actor, username, body);
       if (answer.type === "refused") throw failure(422, "Not possible", answer.reason);
-      return { user: answer.user, unheardShards: await forget(request, answer.user.username) };
+      return { user: answer.user, pendingShards: answer.pendingShards };
     },
   }),
   route({
     method: "delete",
     path: "/users/{username}",
     needs: "users:write",
-    summary: "Deletes a user; its connections end. May be repeated for shards that did not hear it",
+    summary: "Deletes a user; its connections end",
     params,
-    answer: z.object({ existed: z.boolean(), unheardShards }),
-    handle: async (request) => {
-      const { actor, params: named, registry } = request;
-      const existed = await registry.deleteUser(actor, named.username);
-      return { existed, unheardShards: await forget(request, userNameOf(named.username)) };
-    },
+    answer: z.object({ existed: z.boolean(), pendingShards }),
+    handle: ({ actor, params: { username }, registry }) => registry.deleteUser(actor, username),
   }),
 ];
-
-function forget({ shards }: Pick<AdminRequest<unknown, unknown, unknown>, "shards">, username: string) {
-  return shards.tellAll((shard) => shard.forgetUser(username));
-}

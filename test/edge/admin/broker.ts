@@ -6,6 +6,7 @@ import { vi } from "vitest";
 import { app } from "../../../src/edge/app.ts";
 import { Registry } from "../../../src/registry/registry.ts";
 import { ShardAdministration } from "../../../src/shard/shard-administration.ts";
+import type { Usernames } from "../../../src/core/access/identity.ts";
 import type { Policy } from "../../../src/core/access/policy.ts";
 import type { RetainedQuery } from "../../../src/core/administration/administration.ts";
 import type {
@@ -192,7 +193,7 @@ class ShardObject {
   disconnect = (clientId: string) => this.#administration.disconnect(clientId);
   endSession = (clientId: string) => this.#administration.endSession(clientId);
   deleteRetained = (query: RetainedQuery) => this.#administration.deleteRetained(query);
-  forgetUser = (): void => {};
+  forgetUsers = (usernames: Usernames) => this.#shard.handle({ type: "revoke", usernames });
 
   setPolicy(policy: Policy): number {
     this.#shard.handle({ type: "policy", policy });
