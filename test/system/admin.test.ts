@@ -81,7 +81,7 @@ test("a role, a user, and what they come to", async () => {
   const again = await connect("pencil");
   clients.push(again);
   const deleted = disconnectReason(again);
-  expect(await admin(["users", "delete", "alice"])).toContain("unheardShards=0");
+  expect(await admin(["users", "delete", "alice"])).toContain("pendingShards=0");
   expect(await deleted).toBe(NOT_AUTHORIZED);
   await expect(connect("pencil")).rejects.toThrow(/refused/i);
 });

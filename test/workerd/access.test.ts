@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { type Config, configOf } from "../../src/config.ts";
+import { emptyPolicy, type Policy } from "../../src/core/access/policy.ts";
 import type { ConnectPacket, ProtocolVersion } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import type { Env } from "../../src/env.ts";
@@ -188,6 +189,21 @@ describe("A password", () => {
     expect((await namespace.attempt(login("ann", "pencil"))).answer).toMatchObject({ reasonCode: 0 });
   });
 
+  test.each([
+    [5, 0x85],
+    [4, 2],
+  ] as const)(
+    "of a user with a Client Identifier gets another one of version %i refused with %i",
+    async (version, code) => {
+      const namespace = await new GuardedNamespace().withUser("ann", { clientId: "ann-1" });
+      const codeFor = async (clientId: string) => {
+        const { answer } = await namespace.attempt({ clientId, ...login("ann", "pencil", version) });
+        return "reasonCode" in answer ? answer.reasonCode : undefined;
+      };
+      expect([await codeFor("ann-1"), await codeFor("bob-1"), await codeFor("")]).toEqual([0, code, code]);
+    },
+  );
+
   test("of one namespace opens no other", async () => {
     const here = await new GuardedNamespace().withUser("ann", { password: "here" });
     const there = await new GuardedNamespace().withUser("ann", { password: "there", rules: [allow("#")] });
@@ -201,8 +217,50 @@ describe("A password", () => {
   });
 });
 
-describe("A shard that cannot learn the policy", () => {
-  test("takes no client, and asks again", async () => {
+describe("A shard that has never been told the policy", () => {
+  const ban: Policy = { ...emptyPolicy, bans: [{ by: "client", value: "client" }] };
+
+  test("knows rules and bans although OPERATOR_TOKEN has been taken away since they were made", async () => {
+    const namespace = new GuardedNamespace({ ANONYMOUS: "true" });
+    const { version: _, ...content } = ban;
+    await namespace.registry.policies.putPolicy("operator", content, 0);
+    namespace.configure({ SHARDS: "1", ANONYMOUS: "true" });
+    expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: ReasonCode.Banned });
+    expect((await namespace.attempt({ clientId: "other" })).answer).toMatchObject({ reasonCode: 0 });
+    await namespace.evict("lost");
+    const again = () => namespace.attempt();
+    expect(await namespace.callsDuring(again)).toEqual([]);
+  });
+
+  test("asks once also when there is none", async () => {
+    const namespace = new GuardedNamespace();
+    const connect = () => namespace.attempt();
+    expect(await namespace.callsDuring(connect)).toEqual(["policy"]);
+    for (const sockets of ["kept", "lost"] as const) {
+      await namespace.evict(sockets);
+      expect(await namespace.callsDuring(connect)).toEqual([]);
+    }
+  });
+
+  test("goes by the first one, be it told before the answer that there is none, or after it", async () => {
+    const told: number[] = [];
+    for (const isBefore of [true, false]) {
+      const namespace = new GuardedNamespace({ ANONYMOUS: "true" });
+      const tell = async () => {
+        told.push(await namespace.shard(0).stub.setPolicy({ ...ban, version: 1 }));
+      };
+      if (isBefore) {
+        namespace.watch.beforeAnswer = tell;
+      } else {
+        expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: 0 });
+        await tell();
+      }
+      expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: ReasonCode.Banned });
+    }
+    expect(told).toEqual([1, 1]);
+  });
+
+  test("takes no client when it cannot learn it, and asks again", async () => {
     const namespace = await new GuardedNamespace().withUser("ann");
     namespace.watch.isDown = true;
     await expect(namespace.attempt(login("ann", "pencil"))).rejects.toThrow("the registry is down");
@@ -238,6 +296,25 @@ describe("SCRAM-SHA-256", () => {
       await client.closed;
     }
     expect(new Set(shapes.map((shape) => JSON.stringify(shape))).size).toBe(1);
+  });
+
+  test("refuses another Client Identifier than the user's with 0x85", async () => {
+    const namespace = await new GuardedNamespace().withUser("ann", { clientId: "client" });
+    await namespace.withUser("bob", { clientId: "bob-1" });
+    expect((await scram(namespace, "ann", "pencil")).answer).toMatchObject({ reasonCode: 0 });
+    const refused = await scram(namespace, "bob", "pencil");
+    expect(refused.answer).toMatchObject({ reasonCode: ReasonCode.ClientIdentifierNotValid });
+    await refused.client.closed;
+  });
+
+  test("again as a user with another Client Identifier ends the connection with 0x87", async () => {
+    const namespace = await new GuardedNamespace().withUser("ann");
+    const { client } = await scram(namespace, "ann", "pencil");
+    await namespace.withUser("ann", { clientId: "ann-1" });
+    expect((await scramAgain(client, "ann", "pencil")).answer).toMatchObject({
+      type: "disconnect",
+      reasonCode: 0x87,
+    });
   });
 
   test("refuses other methods with 0x8C, and what is no message of its own with 0x82", async () => {
@@ -287,7 +364,7 @@ describe("SCRAM-SHA-256", () => {
 });
 
 describe("What it costs to know a client", () => {
-  test("by a password: a call, and none within a minute, but one for the policy in the life of a shard", async () => {
+  test("by a password: a call, and none within a minute, but one for the policy, once and for all", async () => {
     const namespace = await new GuardedNamespace().withUser("ann");
     const connect = async () => {
       const { answer } = await namespace.attempt(login("ann", "pencil"));
@@ -299,7 +376,7 @@ describe("What it costs to know a client", () => {
     namespace.skip(2);
     expect(await namespace.callsDuring(connect)).toEqual(["verifyPassword"]);
     await namespace.evict("lost");
-    expect(await namespace.callsDuring(connect)).toEqual(["policy", "verifyPassword"]);
+    expect(await namespace.callsDuring(connect)).toEqual(["verifyPassword"]);
     expect(await namespace.shard(0).rowsDuring(connect)).toBe(0);
   });
 

@@ -126,7 +126,7 @@ describe("Users", () => {
     const put = await ask("PUT", `/users/${username}`, { body });
     expect(put.body).toMatchObject({
       user: { username, roles: ["reader"], disabled: false },
-      unheardShards: 0,
+      pendingShards: 0,
     });
     expect(JSON.stringify(put.body)).not.toContain("pencil");
     expect((await ask("GET", `/users/${username}`)).body).toMatchObject({ username, rules: [rule] });
@@ -136,7 +136,7 @@ describe("Users", () => {
     const second = await ask("GET", `/users?limit=1&cursor=${cursor}`);
     expect(first.body.items).toHaveLength(1);
     expect(second.body.items[0]?.["username"]).not.toBe(first.body.items[0]?.["username"]);
-    expect((await ask("DELETE", `/users/${username}`)).body).toEqual({ existed: true, unheardShards: 0 });
+    expect((await ask("DELETE", `/users/${username}`)).body).toEqual({ existed: true, pendingShards: 0 });
     expect((await ask("GET", `/users/${username}`)).status).toBe(404);
   });
 

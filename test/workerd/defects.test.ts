@@ -152,6 +152,7 @@ describe("a commit that fails", () => {
   });
 
   test("of a CONNECT refuses it, and the next one is served", async () => {
+    await object.open();
     object.instruments.failNext = "commit";
     const client = await object.open();
     client.send(connectPacket("client", persistent));

@@ -143,6 +143,8 @@ export class RegistryWatch {
   readonly calls: string[] = [];
   /** No call gets there. */
   isDown = false;
+  /** What happens while an answer is on its way. */
+  beforeAnswer: () => Promise<unknown> = () => Promise.resolve();
 
   note(method: string): void {
     this.calls.push(method);
@@ -165,6 +167,11 @@ const settingsByNamespace = new Map<string, Readonly<Record<string, string>>>();
 
 export function setSettings(namespace: string, settings: Readonly<Record<string, string>>): void {
   settingsByNamespace.set(namespace, settings);
+}
+
+/** From now on there is that namespace, with the default settings if a test has not set others. */
+export function declareNamespace(namespace: string): void {
+  settingsByNamespace.set(namespace, settingsOf(namespace));
 }
 
 export function settingsOf(namespace: string): Readonly<Record<string, string>> {

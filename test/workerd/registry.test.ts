@@ -138,6 +138,17 @@ describe("The policy", () => {
     expect(await policies().policy()).toEqual({ ...content, version: version + 1 });
   });
 
+  test("is not given to a shard that would not be told of the next one", async () => {
+    expect((await policies().policy(0)).version).toBe((await policies().policy()).version);
+    const refusal: unknown = await policies()
+      .policy(1)
+      .then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+    expect(String(refusal)).toContain("There is no shard 1 yet");
+  });
+
   test("is refused to who has seen another one, and when it is none", async () => {
     const { version } = await policies().policy();
     expect(await policies().putPolicy("operator", content, version + 1)).toMatchObject({

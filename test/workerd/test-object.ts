@@ -9,7 +9,7 @@ import type { ConnectPacket, ProtocolVersion } from "../../src/core/packet.ts";
 import type { ReceivedPacket } from "../codec/server-decode.ts";
 import { unique } from "../support/unique.ts";
 import { Client } from "./client.ts";
-import { type Instruments, instrumentsOf } from "./instruments.ts";
+import { declareNamespace, type Instruments, instrumentsOf } from "./instruments.ts";
 import { connectPacket } from "./packets.ts";
 import type { TestShard } from "./worker.ts";
 
@@ -26,6 +26,7 @@ export class TestObject {
   /** `name` as the Worker gives it; by default the shard of a namespace that has one, and is the test's own. */
   constructor(name = `${unique("namespace")}/0`) {
     this.name = name;
+    declareNamespace(name.split("/")[0] ?? "");
     this.instruments = instrumentsOf(namespace.idFromName(name));
   }
 

@@ -159,7 +159,11 @@ function watchRegistry<Stub extends object>(stub: Stub, namespace: string): Stub
       (target, method) =>
       async (...parameters: unknown[]): Promise<unknown> => {
         watch.note(String(method));
-        return await (target as Record<PropertyKey, (...all: unknown[]) => unknown>)[method]?.(...parameters);
+        const answer = await (target as Record<PropertyKey, (...all: unknown[]) => unknown>)[method]?.(
+          ...parameters,
+        );
+        await watch.beforeAnswer();
+        return answer;
       },
   });
 }
