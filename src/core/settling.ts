@@ -75,14 +75,18 @@ export class Settling {
     const { access, boot, cost, delivering, flushes, log, output } = this.#parts;
     const { peers, retained, routes, sessions } = this.#parts;
     flushes.spend(nowMs);
-    const changedRows = sessions.takeChangedRows();
-    const shard = boot.takeUnwritten();
-    const policy = access.takeUnwritten();
-    const writes: WriteSet = {
-      sessions: changedRows,
+    const rows = {
+      sessions: sessions.takeChangedRows(),
       retainedBlocks: retained.flush(),
       ...log.flush(),
       routes: routes.takeUnwritten(),
+    };
+    const policy = access.takeUnwritten();
+    // That there is no policy is true in any layout: a shard that keeps nothing else may still be given another one.
+    const isLayoutFree = policy?.version === 0 && isEmpty(rows) && !boot.hasUnwritten;
+    const shard = isLayoutFree ? undefined : boot.takeUnwritten();
+    const writes: WriteSet = {
+      ...rows,
       ...(shard !== undefined && { shard }),
       ...(policy !== undefined && { policy }),
     };
@@ -111,6 +115,11 @@ export class Settling {
     }
     output.outdatedAttachments.clear();
   }
+}
+
+function isEmpty({ sessions, retainedBlocks, segments, deadSlots, routes }: WriteSet): boolean {
+  const counts = [sessions.size, retainedBlocks.size, segments.length, deadSlots.length, routes.length];
+  return counts.every((count) => count === 0);
 }
 
 /** What the shard has cost goes along with a row that is written anyway: a segment, or else a session. */

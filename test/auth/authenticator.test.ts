@@ -235,6 +235,25 @@ describe("A password that was right", () => {
     expect(codeOf(await subject.authenticate(login("ann", "pencil")))).toBe(ReasonCode.BadUserNameOrPassword);
   });
 
+  test("is asked about again when all users are forgotten", async () => {
+    const from = users();
+    const subject = authenticator({}, from);
+    await subject.authenticate(login("ann", "pencil"));
+    subject.forget("all");
+    await subject.authenticate(login("ann", "pencil"));
+    expect(from.verifyPassword).toHaveBeenCalledTimes(2);
+  });
+
+  test("says to which Client Identifier its user is bound", async () => {
+    const from = users();
+    const bound = { ...rights, clientId: "ann-1" };
+    from.verifyPassword.mockResolvedValue({ type: "verified", username: "ann", rights: bound });
+    expect(await authenticator({}, from).authenticate(login("ann", "pencil"))).toMatchObject({
+      type: "success",
+      identity: { method: "password", clientId: "ann-1" },
+    });
+  });
+
   test("is asked about once for all who show it at once", async () => {
     const from = users();
     const subject = authenticator({}, from);
@@ -296,6 +315,16 @@ describe("Enhanced authentication", () => {
     });
     expect(step.type === "success" && client.isServer(step.data)).toBe(true);
     expect(from.loginSucceeded).toHaveBeenCalledWith("ann");
+  });
+
+  test("says to which Client Identifier its user is bound", async () => {
+    const from = users();
+    const bound = { ...rights, clientId: "ann-1" };
+    from.scramVerifier.mockResolvedValue({ type: "verifier", verifier: await pencil(), rights: bound });
+    expect(await exchange(new ScramClient("ann", "pencil"), authenticator({}, from))).toMatchObject({
+      type: "success",
+      identity: { method: "scram", clientId: "ann-1" },
+    });
   });
 
   test("gets no further with a wrong password, or for nobody, and both look alike", async () => {

@@ -4,6 +4,7 @@
  * environment says how many there are where a test does not.
  */
 import { encodePacket, isUtf8, publishSizeBytes } from "../../src/codec/index.ts";
+import type { Usernames } from "../../src/core/access/identity.ts";
 import type { Policy } from "../../src/core/access/policy.ts";
 import { emptyPolicy } from "../../src/core/access/policy.ts";
 import type { Rule } from "../../src/core/access/rule.ts";
@@ -388,6 +389,12 @@ export class Harness implements World {
     this.#policyVersion += 1;
     const whole = { ...emptyPolicy, ...policy, version: policy.version ?? this.#policyVersion };
     for (const shard of this.shards) shard.handle({ type: "policy", policy: whole });
+    this.#endTurn();
+  }
+
+  /** Users have changed; every shard is told. */
+  revoke(usernames: Usernames): void {
+    for (const shard of this.shards) shard.handle({ type: "revoke", usernames });
     this.#endTurn();
   }
 

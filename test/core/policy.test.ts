@@ -71,6 +71,20 @@ describe("a policy", () => {
     expect(connect(shard, "ann").subscribe("a").reasonCodes).toEqual([0]);
   });
 
+  test("of version 0, which is none, is kept as the first one, alone in its row, and gives way to any other", () => {
+    const shard = new Harness();
+    const none = { version: 0 };
+    const before = shard.rowsWritten;
+    shard.setPolicy(none);
+    expect(shard.rowsWritten - before).toBe(shard.shards.length);
+    shard.reset();
+    shard.setPolicy(none);
+    expect(shard.rowsWritten - before).toBe(shard.shards.length);
+    shard.setPolicy({ version: 1, users: { ann: [allow("a")] } });
+    shard.setPolicy(none);
+    expect(connect(shard, "ann").subscribe("a").reasonCodes).toEqual([0]);
+  });
+
   test("is read once after a sleep, and not for PINGREQ", () => {
     const shard = setUp({ users: { ann: [allow("a")] } });
     const client = connect(shard, "ann");
@@ -193,6 +207,26 @@ describe("a change of the policy", () => {
     shard.answer({ type: "success", identity: identityOf("ann") });
     expect(client.connack.reasonCode).toBe(Success);
     expect(client.last("suback").reasonCodes).toEqual([NotAuthorized]);
+  });
+});
+
+describe("a change of users", () => {
+  test.each([
+    ["ends the connections of those, also of clients that sleep", ["ann", "nobody"], ["ann"]],
+    ["that are not named one by one ends the connections of all who have a name", "all", ["ann", "bob"]],
+    ["that nobody connects as ends none", ["cid"], []],
+  ] as const)("%s", (_, usernames, ended) => {
+    const shard = new Harness();
+    const clients = new Map(["ann", "bob"].map((username) => [username, connect(shard, username)]));
+    const stranger = SimulatedClient.connected(shard);
+    shard.evict();
+    shard.revoke(usernames);
+    for (const [username, client] of clients) {
+      const isEnded = (ended as readonly string[]).includes(username);
+      expect([username, client.isConnected]).toEqual([username, !isEnded]);
+      if (isEnded) expect(client.take()).toMatchObject([{}, { type: "disconnect", reasonCode: NotAuthorized }]);
+    }
+    stranger.ping();
   });
 });
 

@@ -35,6 +35,14 @@ describe("a command of the administration is a request", () => {
       ["bans", "add", "client", "c", "--until", "1970-01-01T00:00:01Z"],
       { method: "POST", path: `${below}/bans`, query: {}, body: { by: "client", value: "c", untilMs: 1000 } },
     ],
+    [
+      ["users", "put", "ann", "--client", "ann-1"],
+      {
+        method: "PUT",
+        path: "/users/ann",
+        body: { roles: [], rules: [], disabled: false, clientId: "ann-1" },
+      },
+    ],
   ])("%j", (args, request) => {
     expect(requestOf(...args)).toEqual(request);
   });

@@ -41,10 +41,10 @@ async function admin(args: readonly string[], { input = "", token = TOKEN } = {}
   return stdout;
 }
 
-function connect(password: string): Promise<MqttClient> {
+function connect(password: string, clientId = "alice-1"): Promise<MqttClient> {
   return mqtt.connectAsync(broker.url, {
     protocolVersion: 5,
-    clientId: "alice-1",
+    clientId,
     username: "alice",
     password,
     reconnectPeriod: 0,
@@ -74,16 +74,26 @@ test("a role, a user, and what they come to", async () => {
     "topicFilter=sensors/alice/#",
   );
 
-  const changed = disconnectReason(client);
+  const bound = disconnectReason(client);
+  const binding = ["--role", "sensor", "--client", "alice-2"];
+  expect(await admin(["users", "put", "alice", ...binding])).toContain("pendingShards=0");
+  expect(await bound).toBe(NOT_AUTHORIZED);
+  expect(await admin(["users", "get", "alice"])).toContain("clientId=alice-2");
+  await expect(connect("pencil")).rejects.toThrow(/identifier not valid/i);
+  const other = await connect("pencil", "alice-2");
+  clients.push(other);
+  await other.subscribeAsync("sensors/alice/#", { qos: 1 });
+
+  const changed = disconnectReason(other);
   await admin(["roles", "put", "sensor", "--rule", "allow publish sensors/${username}/#"]);
   expect(await changed).toBe(NOT_AUTHORIZED);
 
-  const again = await connect("pencil");
+  const again = await connect("pencil", "alice-2");
   clients.push(again);
   const deleted = disconnectReason(again);
   expect(await admin(["users", "delete", "alice"])).toContain("pendingShards=0");
   expect(await deleted).toBe(NOT_AUTHORIZED);
-  await expect(connect("pencil")).rejects.toThrow(/refused/i);
+  await expect(connect("pencil", "alice-2")).rejects.toThrow(/refused/i);
 });
 
 test("the policy goes through a pipe and back, once for each version", async () => {
