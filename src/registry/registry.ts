@@ -87,7 +87,7 @@ export class Registry extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await this.#push.push();
+    await this.#push.goOn();
   }
 
   async putUser(username: string, change: UserChange): Promise<Told<PutUserAnswer>> {

@@ -47,6 +47,16 @@ export class ShardPush {
     return round;
   }
 
+  /** What the alarm is for. Never rejects: the runtime tries an alarm that fails again, but not for ever. */
+  async goOn(): Promise<void> {
+    try {
+      await this.push();
+    } catch (error) {
+      console.error("duramq: shards could not be told of a change", error);
+      this.guard();
+    }
+  }
+
   async #makeRound(): Promise<number> {
     const round = this.#news.nextRound(tellingsMax);
     const heardBy = await this.#tell(round);

@@ -167,7 +167,8 @@ function refused(reason: string): PutUserAnswer {
   return { type: "refused", reason };
 }
 
-function publicPart({ verifier: _, ...user }: StoredUser): User {
+function publicPart(stored: StoredUser): User {
+  const { verifier: _, ...user } = stored;
   return user;
 }
 

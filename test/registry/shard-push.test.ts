@@ -193,6 +193,22 @@ describe("A change", () => {
     expect(await life.push.push()).toBe(0);
     expect(note).toHaveBeenCalledTimes(2);
   });
+
+  test("is told by another alarm when this one fails", async () => {
+    const life = new Life(1);
+    life.change("ann");
+    life.alarmDelayMs = undefined;
+    vi.spyOn(life.news, "note").mockImplementationOnce(() => {
+      throw new Error("there is no room");
+    });
+    const logged = vi.spyOn(console, "error").mockImplementationOnce(() => {});
+    await life.push.goOn();
+    expect(logged).toHaveBeenCalledOnce();
+    expect(life.alarmDelayMs).toBe(guardMs);
+    await life.push.goOn();
+    expect(life.alarmDelayMs).toBeUndefined();
+    expect(life.news.pendingCount).toBe(0);
+  });
 });
 
 describe("A shard that has not heard of several changes", () => {

@@ -122,10 +122,10 @@ describe("An API token", () => {
 describe("Users", () => {
   test("are put, shown, listed page by page and deleted", async () => {
     const username = unique("user");
-    const body = { password: "pencil", roles: ["reader"], rules: [rule] };
+    const body = { password: "pencil", roles: ["reader"], rules: [rule], clientId: "reader-1" };
     const put = await ask("PUT", `/users/${username}`, { body });
     expect(put.body).toMatchObject({
-      user: { username, roles: ["reader"], disabled: false },
+      user: { username, roles: ["reader"], disabled: false, clientId: "reader-1" },
       pendingShards: 0,
     });
     expect(JSON.stringify(put.body)).not.toContain("pencil");
@@ -143,6 +143,8 @@ describe("Users", () => {
   test("need a password at first, and a refusal does not repeat it", async () => {
     const without = await ask("PUT", `/users/${unique("user")}`, { body: {} });
     expect([without.status, without.body["detail"]]).toEqual([422, "A new user needs a password"]);
+    const unnamed = await ask("PUT", "/users/ann", { body: { password: "pencil", clientId: "" } });
+    expect([unnamed.status, unnamed.body["detail"]]).toEqual([400, expect.stringContaining("clientId")]);
     const wrong = await ask("PUT", "/users/ann", { body: { password: ["secret-in-a-list"] } });
     expect(wrong.status).toBe(400);
     expect(JSON.stringify(wrong.body)).not.toContain("secret-in-a-list");
