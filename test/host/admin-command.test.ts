@@ -36,10 +36,11 @@ describe("a command of the administration is a request", () => {
       { method: "POST", path: `${below}/bans`, query: {}, body: { by: "client", value: "c", untilMs: 1000 } },
     ],
     [
-      ["users", "put", "ann", "--client", "ann-1"],
+      ["users", "put", "ann", "--client-id", "ann-1"],
       {
         method: "PUT",
-        path: "/users/ann",
+        path: `${below}/users/ann`,
+        query: {},
         body: { roles: [], rules: [], disabled: false, clientId: "ann-1" },
       },
     ],

@@ -75,7 +75,7 @@ test("a role, a user, and what they come to", async () => {
   );
 
   const bound = disconnectReason(client);
-  const binding = ["--role", "sensor", "--client", "alice-2"];
+  const binding = ["--role", "sensor", "--client-id", "alice-2"];
   expect(await admin(["users", "put", "alice", ...binding])).toContain("pendingShards=0");
   expect(await bound).toBe(NOT_AUTHORIZED);
   expect(await admin(["users", "get", "alice"])).toContain("clientId=alice-2");

@@ -6,7 +6,6 @@ import { vi } from "vitest";
 import { app } from "../../../src/edge/app.ts";
 import { Registry } from "../../../src/registry/registry.ts";
 import { ShardAdministration } from "../../../src/shard/shard-administration.ts";
-import type { Usernames } from "../../../src/core/access/identity.ts";
 import type { Policy } from "../../../src/core/access/policy.ts";
 import type { RetainedQuery } from "../../../src/core/administration/administration.ts";
 import type {
@@ -193,7 +192,7 @@ class ShardObject {
   disconnect = (clientId: string) => this.#administration.disconnect(clientId);
   endSession = (clientId: string) => this.#administration.endSession(clientId);
   deleteRetained = (query: RetainedQuery) => this.#administration.deleteRetained(query);
-  forgetUsers = (usernames: Usernames) => this.#shard.handle({ type: "revoke", usernames });
+  forgetUsers = (): void => {};
 
   setPolicy(policy: Policy): number {
     this.#shard.handle({ type: "policy", policy });

@@ -92,6 +92,7 @@ describe("What the API can do, a command can", () => {
       role: ["reader"],
       rule: ["allow all qosMax=1 retain=true a/#"],
       disabled: true,
+      "client-id": "ann-1",
       scope: ["read"],
       until: "2030-01-31T12:00:00Z",
     };

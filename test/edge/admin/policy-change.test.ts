@@ -98,6 +98,13 @@ describe("Who has seen no version", () => {
 test("A change says how many shards have yet to hear of it", async () => {
   broker.instead.set("default/1", () => Promise.reject(new Error("lost")));
   expect((await put("/rules")).json).toEqual({ version: 1, pendingShards: 1 });
+  const made = await broker.ask("PUT", "/users/ann", { body: { password: "pencil" } });
+  expect(made.json).toMatchObject({ pendingShards: 1 });
+  const deletion = async () => (await broker.ask("DELETE", "/users/ann")).json;
+  expect(await deletion()).toEqual({ existed: true, pendingShards: 1 });
+  expect(await deletion()).toEqual({ existed: false, pendingShards: 1 });
+  broker.instead.clear();
+  expect((await put("/rules")).json).toEqual({ version: 2, pendingShards: 0 });
 });
 
 test("A policy that is too large for a shard is refused, and leaves no trace", async () => {
