@@ -86,7 +86,7 @@ export type Input =
   | { readonly type: "timer" }
   /** The storage alarm fired. */
   | { readonly type: "alarm" }
-  /** What is known of a user has changed: who is connected as that user has to authenticate anew. */
+  /** What is known of users has changed: who is connected as one of them has to authenticate anew. */
   | { readonly type: "revoke"; readonly usernames: Usernames }
   /** A page for a backup is wanted, from the cursor on; `callId` names the call in the answer. */
   | { readonly type: "export"; readonly callId: number; readonly cursor?: BackupCursor }
