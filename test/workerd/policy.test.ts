@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { Policy } from "../../src/core/access/policy.ts";
 import { emptyPolicy } from "../../src/core/access/policy.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
-import { subscribePacket } from "./packets.ts";
+import { Home } from "../support/home.ts";
+import { connectPacket, subscribePacket } from "./packets.ts";
+import { TestNamespace } from "./test-namespace.ts";
 import { TestObject } from "./test-object.ts";
 
 const closing: Policy = {
@@ -48,4 +50,16 @@ describe("A policy that is set by a call", () => {
     other.send({ type: "pingreq" });
     await other.next("pingresp");
   });
+});
+
+test("That there is no policy, which is all that a shard keeps, does not bind the namespace to its number of shards", async () => {
+  const namespace = new TestNamespace(1);
+  const shard = namespace.shard(0);
+  await shard.connect("client");
+  await namespace.evict("lost");
+  expect(shard.rows).toBeGreaterThan(0);
+  namespace.configure({ SHARDS: "4" });
+  const client = await shard.open();
+  client.send(connectPacket(new Home(0, 4).clientId("client")));
+  expect((await client.next("connack")).reasonCode).toBe(0);
 });
