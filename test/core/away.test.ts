@@ -126,7 +126,7 @@ describe("a change of the policy while a client is away", () => {
       deliveryStateSeq: 1,
     };
     storage.commit({ ...emptyWriteSet(), sessions: new Map([["old", record]]) });
-    const shard = setUp({ users: { ann: [] } }, { storage });
+    const shard = setUp({ roles: { anonymous: [] } }, { storage });
     const client = new SimulatedClient(shard, {
       ...lasting,
       clientId: "old",
@@ -184,6 +184,7 @@ describe("a Will that waits for its delay", () => {
     shard.reset();
     shard.setPolicy({});
     expect(shard.sessionRecord(client.clientId)).toBeUndefined();
+    expect(shard.sessionCount).toBe(0);
     const witness = listen(shard);
     shard.advance(70_000);
     expect(witness.payloads).toEqual([]);
@@ -236,22 +237,27 @@ describe("a message that has waited", () => {
     expect(back.payloads).toEqual(["b"]);
   });
 
-  test("for room in the client's window is judged, too, though its subscription is long gone", () => {
-    const shard = setUp({ users: { ann: [allow("#")] } });
-    const client = connect(shard, "ann", {
-      acks: "manual",
-      receiveMaximum: 1,
-      sessionExpiryIntervalSec: 0,
-    });
-    client.subscribe("a", 1);
-    publish(shard, "a", "a", "a");
-    client.unsubscribe("a");
-    shard.setPolicy({ users: { ann: [allow("b")] } });
-    client.answer(2);
-    expect(client.isConnected).toBe(true);
-    expect(client.payloads).toEqual(["a"]);
-    expect(shard.counters.droppedForbidden).toBe(2);
-  });
+  test.each([
+    ["", 0, () => {}],
+    [" in memory or in a row", week, () => {}],
+    [", and the shard slept", week, (shard: Harness) => shard.evict()],
+  ])(
+    "for room in the client's window is judged, though its subscription is gone%s",
+    (_, expirySec, happen) => {
+      const shard = setUp({ users: { ann: [allow("#")] } });
+      const options = { acks: "manual", receiveMaximum: 1, sessionExpiryIntervalSec: expirySec } as const;
+      const client = connect(shard, "ann", options);
+      client.subscribe("a", 1);
+      publish(shard, "a", "a", "a");
+      client.unsubscribe("a");
+      shard.setPolicy({ users: { ann: [allow("b")] } });
+      happen(shard);
+      client.answer(2);
+      expect(client.isConnected).toBe(true);
+      expect(client.payloads).toEqual(["a"]);
+      expect(shard.counters.droppedForbidden).toBe(2);
+    },
+  );
 
   test.each([1, 2] as const)(
     "[MQTT-4.4.0-1] and was sent before with QoS %i is sent again: the client may have it",

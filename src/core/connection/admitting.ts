@@ -108,10 +108,8 @@ function judgeAway(context: ShardContext, session: Session, nowMs: number): void
   const hasLostWill = restrictWill(context, session);
   // Thousands of sessions that are away need not have at hand what they may do.
   session.permissions = undefined;
-  if (!hasLostWill) return;
   // Only the Will was left of a session that a reset ended.
-  if (!session.isPersistent) context.sessions.end(session, nowMs);
-  else context.clock.watchSession(session);
+  if (hasLostWill && !session.isPersistent) context.sessions.end(session, nowMs);
 }
 
 /** Who is connected as that user has to show a credential again. */
