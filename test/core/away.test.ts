@@ -239,8 +239,8 @@ describe("a message that has waited", () => {
 
   test.each([
     ["", 0, () => {}],
-    [" in memory or in a row", week, () => {}],
-    [", and the shard slept", week, (shard: Harness) => shard.evict()],
+    [" (in a session that lasts)", week, () => {}],
+    [" (and the shard slept)", week, (shard: Harness) => shard.evict()],
   ])(
     "for room in the client's window is judged, though its subscription is gone%s",
     (_, expirySec, happen) => {
