@@ -162,7 +162,7 @@ describe("a change of the policy", () => {
     expect(next.subscribe("open/a").reasonCodes).toEqual([0]);
   });
 
-  test("while nobody is connected takes what sessions may not have when they come back", () => {
+  test("while nobody is connected takes what sessions may not have, and they go on with the rest", () => {
     const shard = setUp({ users: { ann: [allow("#")] } });
     const client = connect(shard, "ann", { sessionExpiryIntervalSec: week, cleanStart: false });
     client.subscribe("a", 1);
