@@ -301,6 +301,23 @@ describe("a message that has waited", () => {
     },
   );
 
+  test("for the commit goes from one member to another with a commit of its own, though nothing else happens", () => {
+    const shard = setUp({ users: { ann: [allow("#")], bob: [allow("#")] } }, { shards: 1 });
+    const [client, other] = [connect(shard, "ann"), connect(shard, "bob")];
+    const publisher = SimulatedClient.connected(shard, { identity: free });
+    client.subscribe("$share/group/a", 1);
+    other.subscribe("$share/group/a", 1);
+    shard.hold();
+    publisher.publish("a", "a", { qos: 1 });
+    client.send({ type: "unsubscribe", packetIdentifier: 9, topicFilters: ["$share/group/a"] });
+    const policy = { ...emptyPolicy, version: 9, users: { ann: [], bob: [allow("#")] } };
+    const [only] = shard.shards;
+    only?.handle({ type: "policy", policy });
+    only?.rest();
+    shard.advance(0);
+    expect([client.isConnected, client.payloads, other.payloads]).toEqual([true, [], ["a"]]);
+  });
+
   test("came by a subscription that the present policy grants, or is judged: never both, never neither", () => {
     const qos = fc.constantFrom<QoS>(0, 1, 2);
     const subscriptions = fc.array(fc.tuple(topicFilter, qos), { minLength: 1, maxLength: 4 });
