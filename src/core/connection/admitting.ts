@@ -32,8 +32,8 @@ export function identityRefusalOf(
 }
 
 /**
- * A session of somebody with a user name is for that user alone, be it to go on with, to begin anew or to authenticate
- * in. One of nobody with a name is for whoever may use its Client Identifier.
+ * A session of somebody with a user name is for that user alone, be it to go on with or to begin anew. One of nobody
+ * with a name is for whoever may use its Client Identifier.
  */
 function mayGoOnWith(
   { endsAtMs = Infinity, owner }: Session,
