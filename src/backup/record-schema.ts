@@ -76,6 +76,24 @@ const deliveryState = z.strictObject({
   receivedQos2: z.array(packetIdentifier),
 });
 
+/** What was good enough for a credential. */
+const rule = z.strictObject({
+  effect: z.literal(["allow", "deny"]),
+  action: z.literal(["publish", "subscribe", "all"]),
+  topicFilter: z.string(),
+  qosMax: qos.optional(),
+  retain: z.boolean().optional(),
+});
+
+const owner = z.strictObject({
+  method: z.literal(["anonymous", "password", "token", "certificate", "scram", "hook"]),
+  username: z.string().optional(),
+  clientId: z.string().optional(),
+  roles: z.array(z.string()),
+  claims: z.record(z.string(), z.string()),
+  rules: z.array(rule),
+});
+
 const session = z.strictObject({
   type: z.literal("session"),
   clientId,
@@ -94,6 +112,7 @@ const session = z.strictObject({
     }),
   ),
   deliveryState,
+  owner: owner.optional(),
 });
 
 export const recordSchema = z.discriminatedUnion("type", [retained, queued, session], {

@@ -10,6 +10,8 @@ export class Counters {
   /** QoS 0 messages dropped because the client did not take what was sent before. */
   droppedSlowConsumer = 0;
   droppedExpired = 0;
+  /** Messages that waited for a client which may not have them any more. */
+  droppedForbidden = 0;
   /** Messages not sent because they exceed the client's Maximum Packet Size ([MQTT-3.1.2-25]). */
   droppedTooLarge = 0;
   /** Messages dropped because another shard did not take what was sent before. */
@@ -43,8 +45,10 @@ export class Counters {
   }
 
   get droppedCount(): number {
-    const { droppedQueueFull, droppedExpired, droppedSlowConsumer, droppedTooLarge, droppedPeerBusy } = this;
-    return droppedQueueFull + droppedExpired + droppedSlowConsumer + droppedTooLarge + droppedPeerBusy;
+    const { droppedQueueFull, droppedExpired, droppedForbidden } = this;
+    const { droppedSlowConsumer, droppedTooLarge, droppedPeerBusy } = this;
+    const unwanted = droppedExpired + droppedForbidden + droppedTooLarge;
+    return droppedQueueFull + droppedSlowConsumer + droppedPeerBusy + unwanted;
   }
 }
 

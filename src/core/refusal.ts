@@ -2,6 +2,7 @@ import type { Limits } from "./limits.ts";
 import type { ApplicationMessage, QoS } from "./packet.ts";
 import { ReasonCode } from "./reason-code.ts";
 import { levelCountOf } from "./topic.ts";
+import { isServerTopic } from "./topics/server-topics.ts";
 
 /** Why something is not done: the specification's code, and which limit or rule it was. */
 export interface Refusal {
@@ -29,7 +30,7 @@ export function messageRefusalOf(
 ): Refusal | undefined {
   const { topicName, payload, payloadFormatIndicator } = message;
   // `$SYS` is the server's own.
-  if (topicName === "$SYS" || topicName.startsWith("$SYS/")) {
+  if (isServerTopic(topicName)) {
     return { reasonCode: ReasonCode.NotAuthorized, reasonString: "Clients do not publish to $SYS" };
   }
   if (levelCountOf(topicName) > limits.topicLevelsMax) {

@@ -55,13 +55,13 @@ export class Settling {
     if (this.#hasUrgentRows) {
       this.commit(nowMs);
     } else if (this.mustCommit) {
-      const tokenAtMs = flushes.availableAtMs(nowMs);
-      if (tokenAtMs <= nowMs) this.commit(nowMs);
-      else this.#flushDueAtMs = tokenAtMs;
+      if (flushes.availableAtMs(nowMs) <= nowMs) this.commit(nowMs);
     } else {
       // What was to be written has been taken back in the same turn: nothing is left to wait for.
       for (const effect of output.takeAfterCommit()) output.push(effect);
     }
+    // What was handed from one session to another behind a commit has to be written in turn.
+    if (this.mustCommit) this.#flushDueAtMs = flushes.availableAtMs(nowMs);
     peers.pump(nowMs);
     const outboxDueAtMs = peers.alarmDueAtMs(nowMs);
     clock.outboxDueAtMs = outboxDueAtMs && Math.min(clock.outboxDueAtMs ?? Infinity, outboxDueAtMs);

@@ -80,8 +80,7 @@ export class ShardCore implements ShardContext {
     this.abuse = new Abuse(config.limits.abuse, ports.cost);
     this.output = new Output(config.packetSizeBytes);
     this.log = new MessageLog(ports.storage, config.limits);
-    const isFull = (): boolean => this.isStorageFull;
-    this.delivering = new Delivering(config, this.output, this.log, this.counters, ports.sockets, isFull);
+    this.delivering = new Delivering(this, ports.sockets);
     this.#boot = new Boot(config.placement.layout);
     this.#serverTopics = new ServerTopics((nowMs) => this.#figures(nowMs));
     this.#parts = this.#assemble();
@@ -270,7 +269,7 @@ export class ShardCore implements ShardContext {
     if (connection.isClosed) this.#connections.delete(connectionId);
   }
 
-  /** Everybody who is connected is judged again. */
+  /** Everybody is judged again, connected or away. */
   #replacePolicy({ policy }: Input & { type: "policy" }, nowMs: number): void {
     if (this.unavailability !== undefined || !this.access.replacePolicy(policy)) return;
     this.load(nowMs);

@@ -3,6 +3,7 @@
  * The implementations are in `src/storage`, under one contract suite.
  */
 import type { CostRecord } from "./cost/cost-meter.ts";
+import type { Owner } from "./access/identity.ts";
 import type { Policy } from "./access/policy.ts";
 import type { QoS, SubscriptionOptions, WillMessage } from "./packet.ts";
 import type { Letter, RouteVersion } from "./peers/message.ts";
@@ -80,6 +81,8 @@ export interface SessionRecord {
   readonly cost?: CostRecord;
   /** The backup that the session came from. */
   readonly importedFrom?: string;
+  /** Who connected last; absent in rows of an older release. */
+  readonly owner?: Owner;
 }
 
 /** One session that a logged message is for; negative numbers stand for outboxes to other shards. */

@@ -86,6 +86,10 @@ export function toIdentityTuple(identity: Identity): IdentityTuple {
   ];
 }
 
+/** Shared: a shard may know tens of thousands of identities, and most have none. */
+const noClaims: Identity["claims"] = {};
+const noRules: Identity["rules"] = [];
+
 export function fromIdentityTuple(tuple: IdentityTuple): Identity {
   const [method, username, clientId, roles, claims, rules, expiresAtMs] = tuple;
   return {
@@ -93,8 +97,8 @@ export function fromIdentityTuple(tuple: IdentityTuple): Identity {
     ...(isSet(username) && { username }),
     ...(isSet(clientId) && { clientId }),
     roles,
-    claims: Object.fromEntries(claims),
-    rules: rules.map(fromRuleTuple),
+    claims: claims.length === 0 ? noClaims : Object.fromEntries(claims),
+    rules: rules.length === 0 ? noRules : rules.map(fromRuleTuple),
     ...(isSet(expiresAtMs) && { expiresAtMs }),
   };
 }

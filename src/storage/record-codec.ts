@@ -18,8 +18,12 @@ import type {
   SubscriptionRecord,
 } from "../core/storage-port.ts";
 import { readable } from "./unreadable-error.ts";
+import type { Owner } from "../core/access/identity.ts";
+import { anonymousIdentity } from "../core/access/identity.ts";
 import type { CostTuple } from "./cost-codec.ts";
 import { fromCostTuple, toCostTail } from "./cost-codec.ts";
+import type { IdentityTuple } from "./policy-codec.ts";
+import { fromIdentityTuple, toIdentityTuple } from "./policy-codec.ts";
 
 const format = 1;
 
@@ -195,11 +199,27 @@ type SessionTuple = [
   deliveryStateSeq: number,
   cost?: Optional<CostTuple>,
   importedFrom?: Optional<string>,
+  owner?: Optional<OwnerTuple>,
 ];
 
-function toSessionTail({ cost, importedFrom }: SessionRecord): unknown[] {
-  const [tuple = null] = toCostTail(cost);
-  return importedFrom === undefined ? toCostTail(cost) : [tuple, importedFrom];
+/** Anonymous, or somebody. */
+type OwnerTuple = typeof anonymousOwner | IdentityTuple;
+
+const anonymousOwner = 0;
+
+/** What rows of older releases do not have, up to the last that this one has. */
+function toSessionTail({ cost, importedFrom, owner }: SessionRecord): unknown[] {
+  const [costTuple] = toCostTail(cost);
+  const tail = [costTuple, importedFrom, owner && toOwnerTuple(owner)];
+  return tail.slice(0, tail.findLastIndex(isSet) + 1);
+}
+
+function toOwnerTuple(owner: Owner): OwnerTuple {
+  return owner === anonymousIdentity ? anonymousOwner : toIdentityTuple(owner);
+}
+
+function fromOwnerTuple(tuple: OwnerTuple): Owner {
+  return tuple === anonymousOwner ? anonymousIdentity : fromIdentityTuple(tuple);
 }
 
 /** By positions: an array pattern would make an iterator, and there may be thousands to read. */
@@ -210,6 +230,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
   const will = tuple[6];
   const cost = tuple[10];
   const importedFrom = tuple[11];
+  const owner = tuple[12];
   return {
     clientId,
     sessionNumber: tuple[0],
@@ -224,6 +245,7 @@ export function decodeSession(clientId: string, bytes: Uint8Array): SessionRecor
     deliveryStateSeq: tuple[9],
     ...(isSet(cost) && { cost: fromCostTuple(cost) }),
     ...(isSet(importedFrom) && { importedFrom }),
+    ...(isSet(owner) && { owner: fromOwnerTuple(owner) }),
   };
 }
 

@@ -87,6 +87,7 @@ describe("a line is refused by its number, and what is wrong in it, when", () =>
     subscriptions: [],
     deliveryState: { nextOrdinal: 1, sentThrough: 0, inflight: [], receivedQos2: [] },
   };
+  const owner = { method: "token", username: "ann", roles: ["one"], claims: { site: "north" }, rules: [] };
   const subscription = {
     topicFilter: "a/#/b",
     maximumQos: 1,
@@ -98,6 +99,8 @@ describe("a line is refused by its number, and what is wrong in it, when", () =>
   test("nothing is wrong, it is not", () => {
     expect(readRecord(lineOf(JSON.stringify(retained)))).toMatchObject({ type: "retained" });
     expect(readRecord(lineOf(JSON.stringify(session)))).toEqual(session);
+    const owned = { ...session, owner };
+    expect(readRecord(lineOf(JSON.stringify(owned)))).toEqual(owned);
   });
 
   test.each([
@@ -115,6 +118,7 @@ describe("a line is refused by its number, and what is wrong in it, when", () =>
     ["it has something that no message has", withMessage({ colour: "red" }), "publication.message"],
     ["a session never outlives its connection", { ...session, sessionExpiryIntervalSec: 0 }, "sessionExpiry"],
     ["a session has no Client Identifier", { ...session, clientId: "" }, "clientId is empty"],
+    ["its owner is known by nothing", { ...session, owner: { ...owner, method: "face" } }, "owner.method"],
     ["a Topic Filter is none", { ...session, subscriptions: [subscription] }, "subscriptions.0.topicFilter"],
   ])("%s", (_, value, words) => {
     const line = lineOf(JSON.stringify(value));

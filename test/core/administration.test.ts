@@ -53,6 +53,19 @@ describe("operators see", () => {
     expect(clientIdsIn(harness)).toEqual(["a", "b", "c"]);
   });
 
+  test("whose a session is, with its client or without, so that it can be freed", () => {
+    const harness = new Harness();
+    const identity = { method: "token", username: "ann", roles: [], claims: {}, rules: [] } as const;
+    const client = SimulatedClient.connected(harness, { clientId: "s", ...persistent, identity });
+    expect(ask(harness.shardOfClient("s")).session("s")?.username).toBe("ann");
+    client.disconnect();
+    harness.evict();
+    expect(ask(harness.shardOfClient("s")).session("s")).toMatchObject({
+      username: "ann",
+      isConnected: false,
+    });
+  });
+
   test("sessions whose clients are away, until they expire", () => {
     const harness = new Harness();
     const will = willMessage("gone", { willDelayIntervalSec: 60 });

@@ -176,7 +176,7 @@ describe("a change of the policy", () => {
     expect(next.subscribe("open/a").reasonCodes).toEqual([0]);
   });
 
-  test("while nobody is connected takes what sessions may not have when they come back", () => {
+  test("while nobody is connected takes what sessions may not have, and they go on with the rest", () => {
     const shard = setUp({ users: { ann: [allow("#")] } });
     const client = connect(shard, "ann", { sessionExpiryIntervalSec: week, cleanStart: false });
     client.subscribe("a", 1);
@@ -224,7 +224,8 @@ describe("a change of users", () => {
     for (const [username, client] of clients) {
       const isEnded = (ended as readonly string[]).includes(username);
       expect([username, client.isConnected]).toEqual([username, !isEnded]);
-      if (isEnded) expect(client.take()).toMatchObject([{}, { type: "disconnect", reasonCode: NotAuthorized }]);
+      if (isEnded)
+        expect(client.take()).toMatchObject([{}, { type: "disconnect", reasonCode: NotAuthorized }]);
     }
     stranger.ping();
   });

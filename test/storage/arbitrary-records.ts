@@ -3,7 +3,8 @@ import fc from "fast-check";
 import type { DailyCount } from "../../src/core/abuse/daily-count.ts";
 import type { CostRecord } from "../../src/core/cost/cost-meter.ts";
 import { countsOf } from "../../src/core/cost/counts.ts";
-import type { Identity } from "../../src/core/access/identity.ts";
+import type { Identity, Owner } from "../../src/core/access/identity.ts";
+import { anonymousIdentity, ownerOf } from "../../src/core/access/identity.ts";
 import type { Ban, Policy } from "../../src/core/access/policy.ts";
 import type { Rule } from "../../src/core/access/rule.ts";
 import type { ApplicationMessage, WillMessage } from "../../src/core/packet.ts";
@@ -163,6 +164,8 @@ export const identityRecord = record<Identity>(
   ["username", "clientId", "expiresAtMs"],
 );
 
+const owner: fc.Arbitrary<Owner> = fc.oneof(fc.constant(anonymousIdentity), identityRecord.map(ownerOf));
+
 const origin = record<Origin>(
   { shard: shardIndex, sequence: count, isVolatile: fc.constant(true as const) },
   ["isVolatile"],
@@ -205,8 +208,9 @@ export const sessionRecord = record<SessionRecord>(
     deliveryStateSeq: count,
     cost,
     importedFrom: fc.uuid(),
+    owner,
   },
-  ["detachedAtMs", "willDueAtMs", "will", "cost", "importedFrom"],
+  ["detachedAtMs", "willDueAtMs", "will", "cost", "importedFrom", "owner"],
 );
 
 const keptTarget = record<Omit<LogTarget, "subscriptionIdentifiers" | "sharedFilter">>({

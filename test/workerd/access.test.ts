@@ -89,6 +89,55 @@ async function scramAgain(client: Client, username: string, password: string) {
   return { proof, answer: await client.nextAny("an answer to AUTH") };
 }
 
+describe("A session", () => {
+  const ann = { ...login("ann", "pencil"), ...persistent };
+  const bob = { ...login("bob", "pencil"), ...persistent };
+
+  test.each(["kept", "lost"] as const)(
+    "is its user's after an eviction with its socket %s, and another user's never",
+    async (sockets) => {
+      const namespace = await new GuardedNamespace().withUser("ann");
+      await namespace.withUser("bob");
+      const { client } = await namespace.attempt(ann);
+      await namespace.shard(0).evict(sockets);
+      for (const cleanStart of [false, true]) {
+        const { answer } = await namespace.attempt({ ...bob, cleanStart });
+        expect(answer).toMatchObject({ reasonCode: ReasonCode.ClientIdentifierNotValid });
+      }
+      if (sockets === "kept") await client.ping();
+      expect((await namespace.attempt(ann)).answer).toMatchObject({ reasonCode: 0, sessionPresent: true });
+    },
+  );
+
+  test("that is away loses by a new policy what its user may not have, through evictions on both sides", async () => {
+    const namespace = await new GuardedNamespace().withUser("ann", { rules: [allow("#")] });
+    const shard = namespace.shard(0);
+    const { client } = await namespace.attempt(ann);
+    client.send(subscribePacket("a", 1), subscribePacket("b", 1));
+    await client.next("suback");
+    await client.next("suback");
+    client.send({ type: "disconnect", reasonCode: 0 });
+    await client.closed;
+    const publish = async (): Promise<void> => {
+      const { client: publisher } = await namespace.attempt({ ...login("ann", "pencil"), clientId: "other" });
+      publisher.send(publishPacket("a", "a", { qos: 1 }), publishPacket("b", "b", { qos: 1 }));
+      await publisher.next("puback");
+      await publisher.next("puback");
+    };
+    await publish();
+    await shard.evict("lost");
+    const deny = { effect: "deny", action: "subscribe", topicFilter: "a" } as const;
+    const clients = { client: [deny] };
+    await shard.stub.setPolicy({ ...emptyPolicy, version: 1_000, clients });
+    await shard.evict("lost");
+    await publish();
+    const { client: back, answer } = await namespace.attempt(ann);
+    expect(answer).toMatchObject({ sessionPresent: true });
+    const got = [await back.next("publish"), await back.next("publish")];
+    expect(got.map(({ topicName }) => topicName)).toEqual(["b", "b"]);
+  });
+});
+
 describe("A password", () => {
   test.each([4, 5] as const)(
     "that is right lets a client of version %i in, with the user's rights",

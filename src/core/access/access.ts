@@ -1,13 +1,12 @@
-import type { Connection } from "../connection/connection.ts";
 import type { QoS } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Refusal } from "../refusal.ts";
 import type { ShardStorage } from "../storage-port.ts";
 import { parseSharedFilter } from "../topic.ts";
-import { isServerFilter } from "../topics/server-topics.ts";
+import { isServerFilter, isServerTopic } from "../topics/server-topics.ts";
 import type { Presence } from "./bans.ts";
 import { Bans } from "./bans.ts";
-import type { Identity } from "./identity.ts";
+import type { Owner } from "./identity.ts";
 import { anonymousIdentity } from "./identity.ts";
 import type { CompiledRules } from "./permissions.ts";
 import { Permissions, RuleCompiler } from "./permissions.ts";
@@ -20,6 +19,15 @@ export interface AccessSettings {
   readonly permissions: readonly Rule[];
   /** Who may subscribe to `$SYS`; no rule says more about it. */
   readonly serverTopicsFor: "operators" | "everybody";
+}
+
+/** A session, as far as it is judged: by whom it belongs to, with a connection or without. */
+export interface Judged {
+  readonly clientId: string;
+  /** Absent when nobody knows: then it may do what an anonymous client may. */
+  readonly owner: Owner | undefined;
+  /** What it may do, as worked out under a policy. */
+  permissions: { readonly policy: Policy; readonly permissions: Permissions } | undefined;
 }
 
 /** Identities with this role may subscribe to `$SYS`. */
@@ -79,7 +87,7 @@ export class Access {
   }
 
   /** What a client may do under the present policy. */
-  permissionsFor(identity: Identity, clientId: string): Permissions {
+  permissionsFor(identity: Owner, clientId: string): Permissions {
     const { policy } = this;
     const { permissions } = this.#settings;
     const { username, roles, claims } = identity;
@@ -102,33 +110,26 @@ export class Access {
   }
 
   /** A Client Identifier that the client has chosen itself brings it nothing: such rules only deny. */
-  #rulesOfClient(identity: Identity, clientId: string): CompiledRules[] {
+  #rulesOfClient(identity: Owner, clientId: string): CompiledRules[] {
     const rules = listIn(this.policy.clients, clientId);
     if (rules === undefined) return [];
     const isProven = identity.clientId === clientId;
     return [isProven ? this.#compiler.compile(rules) : this.#compiler.compileDenials(rules)];
   }
 
-  /** Why a connected client may not publish this; undefined when it may. */
-  publishRefusalOf(
-    connection: Connection,
-    topicName: string,
-    qos: QoS,
-    retain: boolean,
-  ): Refusal | undefined {
-    if (this.#permissionsOf(connection).mayPublish(topicName, qos, retain)) return undefined;
+  /** Why a client may not publish this; undefined when it may. */
+  publishRefusalOf(session: Judged, topicName: string, qos: QoS, retain: boolean): Refusal | undefined {
+    if (this.#permissionsOf(session).mayPublish(topicName, qos, retain)) return undefined;
     return publishingForbidden;
   }
 
-  /** The QoS that a connected client gets, or why it may not subscribe; Shared Subscriptions go by their filter. */
-  subscribeDecisionOf(connection: Connection, topicFilter: string, requestedQos: QoS): QoS | Refusal {
+  /** The QoS that a client gets, or why it may not subscribe; Shared Subscriptions go by their filter. */
+  subscribeDecisionOf(session: Judged, topicFilter: string, requestedQos: QoS): QoS | Refusal {
     if (isServerFilter(topicFilter)) {
-      const isOpen = this.#settings.serverTopicsFor === "everybody";
-      const isOperator = connection.identity?.roles.includes(operatorRole);
-      return isOpen || isOperator ? requestedQos : serverTopicsForbidden;
+      return this.#mayReadServerTopics(session) ? requestedQos : serverTopicsForbidden;
     }
     const filter = parseSharedFilter(topicFilter)?.topicFilter ?? topicFilter;
-    return this.#permissionsOf(connection).grantedQos(filter, requestedQos) ?? subscribingForbidden;
+    return this.#permissionsOf(session).grantedQos(filter, requestedQos) ?? subscribingForbidden;
   }
 
   #read(): Policy | null {
@@ -136,15 +137,26 @@ export class Access {
     return this.#known;
   }
 
-  #permissionsOf(connection: Connection): Permissions {
+  /**
+   * Whether a client could subscribe to this Topic Name. So it is for all that comes by a subscription which the
+   * present policy grants: {@link Permissions.grantedQos} sees to it.
+   */
+  mayReceive(session: Judged, topicName: string): boolean {
+    if (isServerTopic(topicName)) return this.#mayReadServerTopics(session);
+    const permissions = this.#permissionsOf(session);
+    return permissions.allowsEverything || permissions.grantedQos(topicName, 0) !== undefined;
+  }
+
+  #mayReadServerTopics({ owner }: Judged): boolean {
+    return this.#settings.serverTopicsFor === "everybody" || owner?.roles.includes(operatorRole) === true;
+  }
+
+  #permissionsOf(session: Judged): Permissions {
     const { policy } = this;
-    const known = connection.permissions;
+    const known = session.permissions;
     if (known?.policy === policy) return known.permissions;
-    const permissions = this.permissionsFor(
-      connection.identity ?? anonymousIdentity,
-      connection.client?.clientId ?? "",
-    );
-    connection.permissions = { policy, permissions };
+    const permissions = this.permissionsFor(session.owner ?? anonymousIdentity, session.clientId);
+    session.permissions = { policy, permissions };
     return permissions;
   }
 }

@@ -19,6 +19,9 @@ export interface Identity {
 /** Users by their names, or everybody who has one. */
 export type Usernames = readonly string[] | "all";
 
+/** Whom a session belongs to: the identity of whoever connected last, which outlasts its credential. */
+export type Owner = Omit<Identity, "expiresAtMs">;
+
 /** Largest encoded identity: it shares a socket's attachment with the rest of the connection. */
 export const identityBytesMax = 4 * 1024;
 
@@ -39,6 +42,29 @@ export function identitySizeBytes(identity: Identity): number {
   for (const [name, value] of Object.entries(claims)) sizeBytes += 1 + textBytes(name) + textBytes(value);
   for (const { topicFilter } of rules) sizeBytes += 5 + textBytes(topicFilter);
   return sizeBytes;
+}
+
+export function ownerOf(identity: Identity): Owner {
+  if (identity.expiresAtMs === undefined) return identity;
+  const { expiresAtMs: _, ...owner } = identity;
+  return owner;
+}
+
+export function isSameOwner(left: Owner, right: Owner): boolean {
+  return left === right || textOf(left) === textOf(right);
+}
+
+/** The same for owners that are the same, in whatever order their claims came. */
+function textOf({ method, username, clientId, roles, claims, rules }: Owner): string {
+  const ruleTexts = rules.map(({ effect, action, topicFilter, qosMax, retain }) => [
+    effect,
+    action,
+    topicFilter,
+    qosMax,
+    retain,
+  ]);
+  const claimEntries = Object.entries(claims).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return JSON.stringify([method, username, clientId, roles, claimEntries, ruleTexts]);
 }
 
 /** UTF-8 and a length in front of it; of a surrogate pair a little more. */

@@ -28,6 +28,11 @@ export class Permissions {
     this.#allowsRest = allowsRest;
   }
 
+  /** No rule speaks of the client, and it may do what no rule speaks of. */
+  get allowsEverything(): boolean {
+    return this.#allowsRest && this.#lists.length === 0;
+  }
+
   mayPublish(topicName: string, qos: QoS, retain: boolean): boolean {
     for (const rules of this.#lists) {
       for (const rule of rules) {

@@ -35,6 +35,8 @@ export interface SessionInfo {
   /** Messages that have not been sent. */
   readonly waitingCount: number;
   readonly hasWill: boolean;
+  /** Of the user to whom it belongs; absent when it is anybody's who may use its Client Identifier. */
+  readonly username?: string;
 }
 
 export interface SubscriptionInfo extends SubscriptionRecord {
@@ -99,8 +101,7 @@ export function sessionPage(sessions: Iterable<Session>, query: SessionQuery): P
 }
 
 export function sessionInfoOf(session: Session): SessionInfo {
-  const { clientId, connection, detachedAtMs, outbound, sessionExpiryIntervalSec, subscriptions, will } =
-    session;
+  const { clientId, connection, detachedAtMs, outbound, owner, sessionExpiryIntervalSec } = session;
   const isConnected = connection !== undefined;
   const isEnding = !isConnected && sessionExpiryIntervalSec !== neverExpires;
   return {
@@ -109,9 +110,10 @@ export function sessionInfoOf(session: Session): SessionInfo {
     sessionExpiryIntervalSec,
     ...(!isConnected && detachedAtMs !== undefined && { detachedAtMs }),
     ...(isEnding && session.expiresAtMs !== undefined && { expiresAtMs: session.expiresAtMs }),
-    subscriptionCount: subscriptions.size,
+    subscriptionCount: session.subscriptions.size,
     waitingCount: outbound.waitingCount,
-    hasWill: will !== undefined,
+    hasWill: session.will !== undefined,
+    ...(owner?.username !== undefined && { username: owner.username }),
   };
 }
 

@@ -136,7 +136,7 @@ function toMessage(
 }
 
 function toSession(session: Session, through: number): SessionBackup {
-  const { clientId, sessionExpiryIntervalSec, detachedAtMs, will, willDueAtMs, subscriptions } = session;
+  const { clientId, sessionExpiryIntervalSec, detachedAtMs, owner, will, willDueAtMs } = session;
   return {
     type: "session",
     clientId,
@@ -144,8 +144,9 @@ function toSession(session: Session, through: number): SessionBackup {
     ...(detachedAtMs !== undefined && { detachedAtMs }),
     ...(will !== undefined && { will }),
     ...(willDueAtMs !== undefined && { willDueAtMs }),
-    subscriptions: [...subscriptions.values()],
+    subscriptions: [...session.subscriptions.values()],
     deliveryState: stateThrough(session, through),
+    ...(owner !== undefined && { owner }),
   };
 }
 

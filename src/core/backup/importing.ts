@@ -239,9 +239,10 @@ export class Importing {
   /** From now on the client can go on with it. What a lost connection left open begins anew. */
   #keep(session: Session, record: SessionBackup, backupId: string, nowMs: number): void {
     const { clock, config, sessions } = this.#context;
-    const { sessionExpiryIntervalSec, detachedAtMs, will, willDueAtMs } = record;
+    const { sessionExpiryIntervalSec, detachedAtMs, owner, will, willDueAtMs } = record;
     session.isUnfinished = false;
     session.importedFrom = backupId;
+    if (owner !== undefined) session.giveTo(owner);
     session.sessionExpiryIntervalSec = Math.min(
       sessionExpiryIntervalSec,
       config.limits.sessionExpiryIntervalSecMax,

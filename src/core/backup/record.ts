@@ -1,4 +1,5 @@
 /** What a backup consists of, and how it is asked for and answered. */
+import type { Owner } from "../access/identity.ts";
 import type { ApplicationMessage, WillMessage } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import type { DeliveryState, LogTarget, SubscriptionRecord } from "../storage-port.ts";
@@ -28,6 +29,8 @@ export interface SessionBackup {
   readonly willDueAtMs?: number;
   readonly subscriptions: readonly SubscriptionRecord[];
   readonly deliveryState: DeliveryState;
+  /** Who connected last; absent when that is not known. */
+  readonly owner?: Owner;
 }
 
 export type BackupRecord = RetainedBackup | MessageBackup | SessionBackup;

@@ -1,5 +1,5 @@
 import type { Identity, Usernames } from "../access/identity.ts";
-import { identityBytesMax, identitySizeBytes } from "../access/identity.ts";
+import { identityBytesMax, identitySizeBytes, isSameOwner } from "../access/identity.ts";
 import type { WillMessage } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Refusal } from "../refusal.ts";
@@ -10,7 +10,7 @@ import { disconnect } from "./disconnecting.ts";
 
 /** Why somebody who is known does not get in, with the Will of its CONNECT; undefined when it does. */
 export function identityRefusalOf(
-  { access }: ShardContext,
+  { access, sessions }: ShardContext,
   { address }: Connection,
   identity: Identity,
   clientId: string,
@@ -22,11 +22,25 @@ export function identityRefusalOf(
   if (identitySizeBytes(identity) > identityBytesMax) return largeIdentity;
   if (expiresAtMs <= nowMs) return expired;
   if (access.isBanned({ clientId, username, address }, nowMs)) return banned;
+  const session = sessions.find(clientId);
+  if (session !== undefined && !mayGoOnWith(session, username, nowMs)) return foreignSession;
   if (will === undefined) return undefined;
   const mayPublish = access
     .permissionsFor(identity, clientId)
     .mayPublish(will.topicName, will.qos, will.retain);
   return mayPublish ? undefined : forbiddenWill;
+}
+
+/**
+ * A session of somebody with a user name is for that user alone, be it to go on with or to begin anew. One of nobody
+ * with a name is for whoever may use its Client Identifier.
+ */
+function mayGoOnWith(
+  { endsAtMs = Infinity, owner }: Session,
+  username: string | undefined,
+  nowMs: number,
+): boolean {
+  return endsAtMs <= nowMs || owner?.username === undefined || owner.username === username;
 }
 
 /** Why a CONNECT is refused whoever sent it; undefined when it is not. */
@@ -51,9 +65,12 @@ export function readmit(
   connection.identify(identity);
   context.output.outdatedAttachments.add(connection);
   context.clock.watchConnection(connection);
-  // A larger identity leaves less room in the attachment.
-  if (session !== undefined && session.rowHoldsSubscriptions !== heldSubscriptions) {
-    context.sessions.saveRow(session);
+  if (session !== undefined) {
+    const isStale = session.owner === undefined || !isSameOwner(session.owner, identity);
+    session.giveTo(identity);
+    // A larger identity leaves less room in the attachment.
+    const isMoved = session.rowHoldsSubscriptions !== heldSubscriptions;
+    if (isMoved || (isStale && session.needsRow)) context.sessions.saveRow(session);
   }
   return judge(context, connection, nowMs);
 }
@@ -67,8 +84,8 @@ export function judge(context: ShardContext, connection: Connection, nowMs: numb
     { clientId: client.clientId, username, address: connection.address },
     nowMs,
   );
-  const hasLostSubscriptions = restrictSubscriptions(context, connection, session, nowMs);
-  const hasLostWill = restrictWill(context, connection, session);
+  const hasLostSubscriptions = restrictSubscriptions(context, session, nowMs);
+  const hasLostWill = restrictWill(context, session);
   if (!isBanned && !hasLostSubscriptions && !hasLostWill) return true;
   const reasonString = isBanned ? banned.reasonString : "The permissions have changed";
   // DISCONNECT has no code for a ban.
@@ -91,19 +108,18 @@ export function endIdentities(
   }
 }
 
-/** Takes away what the client may not be subscribed to, in whole or with that QoS; true when there was any. */
-export function restrictSubscriptions(
-  context: ShardContext,
-  connection: Connection,
-  session: Session,
-  nowMs: number,
-): boolean {
+/**
+ * Takes away what the session's owner may not be subscribed to, in whole or with that QoS; true when there was any.
+ * What has come by the subscriptions so far is judged when its turn comes.
+ */
+export function restrictSubscriptions(context: ShardContext, session: Session, nowMs: number): boolean {
   const { access, replaying, sessions } = context;
-  const { pendingSubscriptions, subscriptions } = session;
+  const { outbound, pendingSubscriptions, subscriptions } = session;
   let isRestricted = false;
+  outbound.doubtWaiting();
   for (const subscription of [...subscriptions.values(), ...pendingSubscriptions.values()]) {
     const { topicFilter, maximumQos } = subscription;
-    const decision = access.subscribeDecisionOf(connection, topicFilter, maximumQos);
+    const decision = access.subscribeDecisionOf(session, topicFilter, maximumQos);
     if (decision === maximumQos) continue;
     isRestricted = true;
     if (typeof decision === "number" && !pendingSubscriptions.has(topicFilter)) {
@@ -116,10 +132,10 @@ export function restrictSubscriptions(
   return isRestricted;
 }
 
-function restrictWill({ access, sessions }: ShardContext, connection: Connection, session: Session): boolean {
+function restrictWill({ access, sessions }: ShardContext, session: Session): boolean {
   const { will } = session;
   if (will === undefined) return false;
-  if (access.publishRefusalOf(connection, will.topicName, will.qos, will.retain) === undefined) return false;
+  if (access.publishRefusalOf(session, will.topicName, will.qos, will.retain) === undefined) return false;
   session.will = undefined;
   sessions.saveRow(session);
   return true;
@@ -128,6 +144,11 @@ function restrictWill({ access, sessions }: ShardContext, connection: Connection
 const foreignClientId: Refusal = {
   reasonCode: ReasonCode.ClientIdentifierNotValid,
   reasonString: "The credential is for another Client Identifier",
+};
+
+const foreignSession: Refusal = {
+  reasonCode: ReasonCode.ClientIdentifierNotValid,
+  reasonString: "The session with this Client Identifier belongs to another user",
 };
 
 const largeIdentity: Refusal = {

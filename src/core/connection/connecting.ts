@@ -51,7 +51,7 @@ export function completeConnect(
   negotiate(context, connection, packet, clientId);
   connection.identify(identity);
   const { session, sessionPresent } = attach(context, connection, packet, clientId, nowMs);
-  restrictSubscriptions(context, connection, session, nowMs);
+  restrictSubscriptions(context, session, nowMs);
   const connack = { ...answer, sessionPresent, ...expiryOf(identity) };
   output.outdatedAttachments.add(connection);
   if (sessions.hasChangedRows) output.holdAfterCommit(connection, connack);

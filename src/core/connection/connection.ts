@@ -2,8 +2,6 @@ import type { DailyCount } from "../abuse/daily-count.ts";
 import type { Inflow } from "../abuse/inflow.ts";
 import type { Identity } from "../access/identity.ts";
 import { anonymousIdentity, identitySizeBytes } from "../access/identity.ts";
-import type { Permissions } from "../access/permissions.ts";
-import type { Policy } from "../access/policy.ts";
 import type { AttachedClient, ConnectionAttachment } from "../effect.ts";
 import type { ProtocolVersion } from "../packet.ts";
 import { Times } from "../limits.ts";
@@ -47,8 +45,6 @@ export class Connection {
   lastSeenAtMs: number;
   /** The client's network address, as the platform tells it. */
   readonly address: string | undefined;
-  /** What the client may do, as worked out under a policy. */
-  permissions: { readonly policy: Policy; readonly permissions: Permissions } | undefined;
   /** An authentication under way. */
   authentication: Authentication | undefined;
   /** Counts the questions to the host about credentials: older answers are stale. */
@@ -111,7 +107,6 @@ export class Connection {
   identify(identity: Identity): void {
     this.#identity = identity;
     this.#identityBytes = identitySizeBytes(identity);
-    this.permissions = undefined;
   }
 
   /** When the identity ends, and the connection of an admitted client with it. */

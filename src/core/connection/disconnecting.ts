@@ -1,5 +1,5 @@
 import type { CloseCode } from "../effect.ts";
-import type { DisconnectPacket } from "../packet.ts";
+import type { DisconnectPacket, WillMessage } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
 import { toPublication } from "../publication.ts";
 import type { Session } from "../session/session.ts";
@@ -96,8 +96,21 @@ export function publishWill(context: ShardContext, session: Session, nowMs: numb
   session.will = undefined;
   session.willDueAtMs = undefined;
   if (will === undefined) return;
+  if (!isWillAllowed(context, session, will)) {
+    context.counters.countRefusal(ReasonCode.NotAuthorized);
+    return;
+  }
   const { willDelayIntervalSec: _, ...message } = will;
   context.owners.publish(toPublication(message, nowMs), session.clientId, true, undefined, nowMs);
+}
+
+/** By what its owner may do now: what CONNECT was judged by may be long ago. */
+function isWillAllowed(
+  { access }: ShardContext,
+  { clientId, owner }: Session,
+  { topicName, qos, retain }: WillMessage,
+): boolean {
+  return owner === undefined || access.permissionsFor(owner, clientId).mayPublish(topicName, qos, retain);
 }
 
 /** The session ends before its time: with it ends the delay of its Will (section 3.1.3.2.2). */

@@ -199,7 +199,7 @@ function publish(
   const { topicName, qos, retain } = message;
   const refusal =
     messageRefusalOf(message, config.limits, config.isUtf8) ??
-    access.publishRefusalOf(connection, topicName, qos, retain) ??
+    access.publishRefusalOf(session, topicName, qos, retain) ??
     abuse.dailyMessages.refusalOf(connection, nowMs);
   if (connection.messagesToday !== undefined) output.outdatedAttachments.add(connection);
   if (refusal === undefined) {

@@ -63,7 +63,7 @@ export function handleSubscribe(
     const identifier = subscriptionIdentifier !== undefined && { subscriptionIdentifier };
     const requested = { topicFilter, ...options, ...identifier };
     if (isInUse) decide(index, refused(context, identifierInUse));
-    else subscribe(context, connection, session, requested, (grant) => decide(index, grant), nowMs);
+    else subscribe(context, session, requested, (grant) => decide(index, grant), nowMs);
   }
 }
 
@@ -137,7 +137,6 @@ function isIdentifierInUse(
 
 function subscribe(
   context: ShardContext,
-  connection: Connection,
   session: Session,
   requested: SubscriptionRecord,
   decide: (grant: Grant) => void,
@@ -149,7 +148,7 @@ function subscribe(
     return;
   }
   const limitedQos = Math.min(requested.maximumQos, context.config.limits.maximumQos) as QoS;
-  const maximumQos = context.access.subscribeDecisionOf(connection, requested.topicFilter, limitedQos);
+  const maximumQos = context.access.subscribeDecisionOf(session, requested.topicFilter, limitedQos);
   if (typeof maximumQos !== "number") {
     decide(refused(context, maximumQos));
     return;

@@ -1,11 +1,8 @@
-import type { CoreConfig } from "../config.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { Counters } from "../counters.ts";
-import type { Output } from "../output.ts";
 import type { Delivery } from "../packet.ts";
 import type { Publication } from "../publication.ts";
 import { isExpired, remainingExpirySec, sizeOf } from "../publication.ts";
-import type { MessageLog } from "../queue/message-log.ts";
+import type { ShardContext } from "../shard-context.ts";
 import type { DeliveryOptions, NextDelivery } from "./delivery.ts";
 import type { Session } from "./session.ts";
 
@@ -33,12 +30,8 @@ const pausedRetryMs = 10;
 
 /** Brings messages to the clients of sessions: at once, when the client's window opens, or after the commit. */
 export class Delivering {
-  readonly #config: CoreConfig;
-  readonly #output: Output;
-  readonly #log: MessageLog;
-  readonly #counters: Counters;
+  readonly #context: ShardContext;
   readonly #sockets: SocketBuffers;
-  readonly #isStorageFull: () => boolean;
   /** Connected sessions whose newest messages wait for the commit. */
   readonly #awaitCommit = new Set<Session>();
   /** Sessions whose socket was full when more could have been sent. */
@@ -46,37 +39,27 @@ export class Delivering {
   /** Told when a session begins to hold messages in memory only. */
   onVolatile: (session: Session) => void = () => {};
 
-  constructor(
-    config: CoreConfig,
-    output: Output,
-    log: MessageLog,
-    counters: Counters,
-    sockets: SocketBuffers,
-    isStorageFull: () => boolean,
-  ) {
-    this.#config = config;
-    this.#output = output;
-    this.#log = log;
-    this.#counters = counters;
+  constructor(context: ShardContext, sockets: SocketBuffers) {
+    this.#context = context;
     this.#sockets = sockets;
-    this.#isStorageFull = isStorageFull;
   }
 
   /** The shard may store no more messages. */
   get isLogFull(): boolean {
-    const { messagesMax, bytesMax } = this.#config.limits.log;
-    return this.#log.sizeBytes >= bytesMax || this.#log.awaitedCount >= messagesMax || this.#isStorageFull();
+    const { config, isStorageFull, log } = this.#context;
+    const { messagesMax, bytesMax } = config.limits.log;
+    return log.sizeBytes >= bytesMax || log.awaitedCount >= messagesMax || isStorageFull;
   }
 
   /** Publishers may have to be told that there is no room. */
   get refusesSome(): boolean {
-    return this.#config.limits.queuePolicy === "refuse" || this.isLogFull;
+    return this.#context.config.limits.queuePolicy === "refuse" || this.isLogFull;
   }
 
   /** Whether the publisher of a message of that size is to be told that the session has no room for it. */
   refuses({ outbound }: Session, sizeBytes: number): boolean {
     if (outbound.logged && this.isLogFull) return true;
-    return this.#config.limits.queuePolicy === "refuse" && outbound.isFull(sizeBytes);
+    return this.#context.config.limits.queuePolicy === "refuse" && outbound.isFull(sizeBytes);
   }
 
   /** Whether the message would be queued and not dropped, nor push out another one. */
@@ -112,13 +95,13 @@ export class Delivering {
     if (connection?.client === undefined) return;
     // One of its messages must not be seen before the commit, nor may a later one overtake it.
     if (!outbound.logged && this.#awaitCommit.has(session)) return;
-    const { inflightMessagesMax } = this.#config.limits;
+    const { inflightMessagesMax } = this.#context.config.limits;
     const sendQuota = Math.min(connection.client.receiveMaximum, inflightMessagesMax);
     while (outbound.inflightCount < sendQuota && !this.isFull(connection)) {
       const next = outbound.next();
       if (next === undefined) break;
       this.#send(session, connection, next, nowMs);
-      this.#output.outdatedAttachments.add(connection);
+      this.#context.output.outdatedAttachments.add(connection);
     }
     if (outbound.hasUnsent && outbound.inflightCount < sendQuota) {
       // With room in the window, what still waits is not written yet, or the socket is full.
@@ -148,7 +131,7 @@ export class Delivering {
       return false;
     }
     session.outbound.moveToLog();
-    if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
+    if (session.connection !== undefined) this.#context.output.outdatedAttachments.add(session.connection);
     this.#awaitCommit.add(session);
     return true;
   }
@@ -171,45 +154,46 @@ export class Delivering {
     const { outbound } = session;
     const sizeBytes = sizeOf(publication);
     if (outbound.logged && this.isLogFull) {
-      this.#counters.droppedQueueFull += 1;
+      this.#context.counters.droppedQueueFull += 1;
       return false;
     }
     if (!outbound.isFull(sizeBytes) && publication.expiresAtMs === undefined) return true;
-    const drops = this.#config.limits.queuePolicy === "drop-oldest" && outbound.couldTake(sizeBytes);
+    const drops = this.#context.config.limits.queuePolicy === "drop-oldest" && outbound.couldTake(sizeBytes);
     let droppedCount = 0;
     for (;;) {
       const oldest = outbound.oldest(drops && outbound.isFull(sizeBytes));
       if (oldest === undefined) break;
       const isOver = (oldest.expiresAtMs ?? Infinity) <= nowMs;
       if (!isOver && !(drops && outbound.isFull(sizeBytes))) break;
-      if (isOver) this.#counters.droppedExpired += 1;
-      else this.#counters.droppedQueueFull += 1;
+      if (isOver) this.#context.counters.droppedExpired += 1;
+      else this.#context.counters.droppedQueueFull += 1;
       outbound.dropOldest(oldest);
       droppedCount += 1;
     }
     if (droppedCount > 0) this.#noteDropped(session, nowMs);
     if (!outbound.isFull(sizeBytes)) return true;
-    this.#counters.droppedQueueFull += 1;
+    this.#context.counters.droppedQueueFull += 1;
     return false;
   }
 
   /** The places of dropped messages may only be used anew together with the state that says so. */
   #noteDropped(session: Session, nowMs: number): void {
-    if (session.isPersistent) this.#log.noteAcknowledged(session, nowMs);
-    if (session.connection !== undefined) this.#output.outdatedAttachments.add(session.connection);
+    if (session.isPersistent) this.#context.log.noteAcknowledged(session, nowMs);
+    if (session.connection !== undefined) this.#context.output.outdatedAttachments.add(session.connection);
   }
 
   #deliverQos0(session: Session, publication: Publication, options: DeliverOptions, nowMs: number): void {
     const { connection } = session;
     if (connection === undefined || isExpired(publication, nowMs)) return;
     if (this.isFull(connection) && options.isReplay !== true) {
-      this.#counters.droppedSlowConsumer += 1;
+      this.#context.counters.droppedSlowConsumer += 1;
       return;
     }
     this.#transmit(connection, { ...toDelivery(publication, options, nowMs), qos: 0, dup: false });
   }
 
   #send(session: Session, connection: Connection, next: NextDelivery, nowMs: number): void {
+    const { access, counters } = this.#context;
     const { publication, target } = next.message;
     const delivery: Delivery = {
       ...toDelivery(publication, target, nowMs),
@@ -219,13 +203,29 @@ export class Delivering {
     };
     // [MQTT-4.3.3-7] A delivery that has begun does not expire.
     if (!next.dup && isExpired(publication, nowMs)) {
-      this.#counters.droppedExpired += 1;
+      counters.droppedExpired += 1;
+    } else if (next.isDoubtful && !access.mayReceive(session, publication.message.topicName)) {
+      this.#withhold(session, next, nowMs);
+      return;
     } else if (this.#transmit(connection, delivery)) {
       session.outbound.markSent(next);
       return;
     }
+    this.#drop(session, next, nowMs);
+  }
+
+  /** The client may not have it any more; another member of the Shared Subscription may. */
+  #withhold(session: Session, next: NextDelivery, nowMs: number): void {
+    const { counters, sessions } = this.#context;
+    // Handing it over may bring this session something in turn.
+    this.#drop(session, next, nowMs);
+    if (next.message.target.sharedFilter === undefined) counters.droppedForbidden += 1;
+    else sessions.handOver([next.message], nowMs);
+  }
+
+  #drop(session: Session, next: NextDelivery, nowMs: number): void {
     session.outbound.markDropped(next);
-    if (session.isPersistent) this.#log.noteAcknowledged(session, nowMs);
+    if (session.isPersistent) this.#context.log.noteAcknowledged(session, nowMs);
   }
 
   /** False when the packet is larger than the client accepts ([MQTT-3.1.2-24]). */
@@ -236,14 +236,14 @@ export class Delivering {
     const aliased = alias && { ...plain, ...alias };
     if (alias !== undefined && aliased !== undefined && this.#fits(connection, aliased)) {
       outboundTopicAliases.note(topicName, alias);
-      this.#output.deliver(connection, aliased);
+      this.#context.output.deliver(connection, aliased);
     } else if (this.#fits(connection, plain)) {
-      this.#output.deliver(connection, plain);
+      this.#context.output.deliver(connection, plain);
     } else {
-      this.#counters.droppedTooLarge += 1;
+      this.#context.counters.droppedTooLarge += 1;
       return false;
     }
-    this.#counters.messagesSent += 1;
+    this.#context.counters.messagesSent += 1;
     return true;
   }
 
@@ -254,7 +254,7 @@ export class Delivering {
 
   #fits({ maximumPacketSizeBytes, protocolVersion }: Connection, delivery: Delivery): boolean {
     if (maximumPacketSizeBytes === undefined) return true;
-    return this.#config.publishSizeBytes(delivery, protocolVersion) <= maximumPacketSizeBytes;
+    return this.#context.config.publishSizeBytes(delivery, protocolVersion) <= maximumPacketSizeBytes;
   }
 }
 

@@ -20,9 +20,12 @@ export interface DeliveryOptions {
   readonly sharedFilter?: string;
 }
 
-/** The next message to send, and whether it may have been sent before. */
+/** The next message to send. */
 export interface NextDelivery {
   readonly message: QueuedMessage;
   readonly packetIdentifier: number;
+  /** It may have been sent before. */
   readonly dup: boolean;
+  /** It has not, and by now the client may not be allowed to have it. */
+  readonly isDoubtful: boolean;
 }

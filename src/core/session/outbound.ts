@@ -31,6 +31,8 @@ export class Outbound {
   #sentThrough = 0;
   /** Deliveries up to this one may have reached the client before. */
   #dupThrough = 0;
+  /** Deliveries up to this one may have come by subscriptions that are not allowed any more. */
+  #doubtfulThrough = 0;
   /** By Packet Identifier: sent on the present connection, or released by PUBREC on an earlier one. */
   readonly #inflight = new SmallMap<number, Inflight>();
   /** By ordinal: sent on an earlier connection and not acknowledged. */
@@ -145,7 +147,8 @@ export class Outbound {
     const { ordinal } = message.target;
     const packetIdentifier = packetIdentifierOf(ordinal);
     if (this.#inflight.has(packetIdentifier)) return undefined;
-    return { message, packetIdentifier, dup: ordinal <= this.#dupThrough || this.#resend.has(ordinal) };
+    const dup = ordinal <= this.#dupThrough || this.#resend.has(ordinal);
+    return { message, packetIdentifier, dup, isDoubtful: !dup && ordinal <= this.#doubtfulThrough };
   }
 
   /** The message of {@link next} has been sent. */
@@ -279,6 +282,11 @@ export class Outbound {
     this.#rewind();
   }
 
+  /** The subscriptions by which messages came have been judged anew, and the messages have not. */
+  doubtWaiting(): void {
+    this.#doubtfulThrough = this.#nextOrdinal - 1;
+  }
+
   /** The last connection was lost unseen: any message may have been sent on it. */
   assumeAllSent(): void {
     this.#dupThrough = this.#nextOrdinal - 1;
@@ -287,6 +295,7 @@ export class Outbound {
   /** The log still has the message, as found when it was read anew. */
   onFound({ ordinal, sharedFilter }: LogTarget, segment: Segment, sizeBytes: number): void {
     this.onLogged(ordinal, segment, sizeBytes);
+    this.#doubtfulThrough = Math.max(this.#doubtfulThrough, ordinal);
     this.#hasShared ||= sharedFilter !== undefined;
     if (ordinal > this.#sentThrough) this.#queuedBytes += sizeBytes;
   }

@@ -1,3 +1,6 @@
+import type { Judged } from "../access/access.ts";
+import type { Identity, Owner } from "../access/identity.ts";
+import { ownerOf } from "../access/identity.ts";
 import type { AttachedClient } from "../effect.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Limits } from "../limits.ts";
@@ -26,12 +29,14 @@ export interface SessionParts {
 }
 
 /** The Session State of one Client Identifier (section 4.1). */
-export class Session implements LogSession {
+export class Session implements LogSession, Judged {
   readonly clientId: string;
   readonly sessionNumber: number;
   readonly outbound: Outbound;
   readonly #limits: Limits;
   connection: Connection | undefined;
+  /** Forgotten while there is no connection. */
+  permissions: Judged["permissions"];
   incarnation = 0;
   sessionExpiryIntervalSec = 0;
   /** Ended, and only remembered by those that have not noticed. */
@@ -58,12 +63,23 @@ export class Session implements LogSession {
   #subscriptionsBytes = 0;
   #serverFilterCount = 0;
   #receivedQos2: Set<number> | undefined;
+  #owner: Owner | undefined;
 
   constructor(parts: SessionParts) {
     this.clientId = parts.clientId;
     this.sessionNumber = parts.sessionNumber;
     this.#limits = parts.limits;
     this.outbound = new Outbound(this, parts.log, parts.limits, parts.logged);
+  }
+
+  /** Who connected last; undefined for a session from before that was kept. */
+  get owner(): Owner | undefined {
+    return this.#owner;
+  }
+
+  giveTo(identity: Identity): void {
+    this.#owner = ownerOf(identity);
+    this.permissions = undefined;
   }
 
   /** Packet Identifiers of QoS 2 messages from the client that it has not released. */
@@ -87,6 +103,11 @@ export class Session implements LogSession {
 
   get watchesServerTopics(): boolean {
     return this.#serverFilterCount > 0;
+  }
+
+  /** When nobody can go on with it any more, and its Will waits for nobody; undefined while that is not known. */
+  get endsAtMs(): number | undefined {
+    return this.isPersistent ? this.expiresAtMs : (this.willDueAtMs ?? this.expiresAtMs);
   }
 
   get expiresAtMs(): number | undefined {
@@ -181,6 +202,7 @@ export class Session implements LogSession {
       deliveryState: this.deliveryState(),
       deliveryStateSeq,
       ...(this.importedFrom !== undefined && { importedFrom: this.importedFrom }),
+      ...(this.#owner !== undefined && { owner: this.#owner }),
     };
   }
 
@@ -193,6 +215,7 @@ export class Session implements LogSession {
     this.willDueAtMs = record.willDueAtMs;
     this.will = record.will;
     this.importedFrom = record.importedFrom;
+    this.#owner = record.owner;
     for (const subscription of record.subscriptions) this.subscribe(subscription);
     this.restoreState(record.deliveryState);
   }

@@ -1,3 +1,4 @@
+import { anonymousIdentity } from "../access/identity.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { AttachedClient } from "../effect.ts";
 import type { CostMeter } from "../cost/cost-meter.ts";
@@ -100,6 +101,7 @@ export class Sessions {
   disconnect(session: Session, nowMs: number): void {
     if (session.connection !== undefined) this.#connectedCount -= 1;
     session.connection = undefined;
+    session.permissions = undefined;
     for (const topicFilter of session.pendingSubscriptions.keys())
       this.#dropPending(session, topicFilter, nowMs);
     for (const { filter, members } of this.#tree.updatePresence(session)) {
@@ -118,7 +120,12 @@ export class Sessions {
     this.#byClientId.delete(session.clientId);
     if (this.#byNumber.get(session.sessionNumber) === session) this.#byNumber.delete(session.sessionNumber);
     this.#dropRow(session);
-    this.#parts.handOver(sharedMessages, nowMs);
+    this.handOver(sharedMessages, nowMs);
+  }
+
+  /** What a session had got by a Shared Subscription and will not take goes to another member (section 4.8.2). */
+  handOver(messages: readonly QueuedMessage[], nowMs: number): void {
+    this.#parts.handOver(messages, nowMs);
   }
 
   /**
@@ -248,6 +255,7 @@ export class Sessions {
     if (session.connection === undefined) this.#connectedCount += 1;
     session.connection = connection;
     connection.session = session;
+    session.giveTo(connection.identity ?? anonymousIdentity);
     this.#updateWatcher(session);
     return this.#tree.updatePresence(session);
   }

@@ -97,6 +97,10 @@ export function isServerFilter(topicFilter: string): boolean {
   return /^(?:\$share\/[^/]+\/)?\$SYS(?:\/|$)/.test(topicFilter);
 }
 
+export function isServerTopic(topicName: string): boolean {
+  return topicName === serverTopicKey || topicName.startsWith(prefix);
+}
+
 function toPublication(topicName: string, figure: string | number): Publication {
   const text =
     Number.isInteger(figure) || typeof figure === "string" ? `${figure}` : figure.toFixed(usdDecimals);

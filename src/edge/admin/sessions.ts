@@ -12,6 +12,7 @@ const sessionSchema = z.object({
   subscriptionCount: z.number().int(),
   waitingCount: z.number().int(),
   hasWill: z.boolean(),
+  username: z.string().optional(),
 });
 
 const subscriptionSchema = z.object({

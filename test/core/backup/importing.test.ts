@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BackupRecord } from "../../../src/core/backup/record.ts";
 import type { Limits } from "../../../src/core/limits.ts";
+import { ReasonCode } from "../../../src/core/reason-code.ts";
 import { emptyWriteSet } from "../../../src/core/storage-port.ts";
 import { Returning, week } from "../shards/actors.ts";
 import { Network, routesOf } from "../shards/network.ts";
@@ -55,6 +56,23 @@ describe.each([1, 4])("in a namespace of %i shards", (shards) => {
     SimulatedClient.connected(target).publish("topic/level", "live", { qos: 1 });
     target.reset();
     expect(comeBack(target, "client").payloads).toEqual(["once 1", "at least once 1", "live"]);
+  });
+
+  test("an imported session is its user's, as it was", () => {
+    const rules = [{ effect: "allow", action: "all", topicFilter: "#" }] as const;
+    const ann = { method: "token", username: "ann", roles: [], claims: {}, rules } as const;
+    const bob = { ...ann, username: "bob" };
+    const source = new Harness({ shards: 1 });
+    const lasting = { clientId: "client", cleanStart: false, sessionExpiryIntervalSec: week };
+    SimulatedClient.connected(source, { ...lasting, identity: ann });
+    const target = targetWith({}, shards);
+    importAll(target, exportAll(source));
+    target.reset();
+    const other = SimulatedClient.connected(target, { ...lasting, identity: bob });
+    expect(other.connack.reasonCode).toBe(ReasonCode.ClientIdentifierNotValid);
+    expect(SimulatedClient.connected(target, { ...lasting, identity: ann }).connack.sessionPresent).toBe(
+      true,
+    );
   });
 
   test("an imported retained message is there, but is not told to those who are subscribed already", () => {

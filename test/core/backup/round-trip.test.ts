@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Identity } from "../../../src/core/access/identity.ts";
 import type { QoS } from "../../../src/core/packet.ts";
 import type { HarnessOptions } from "../harness.ts";
 import { Harness } from "../harness.ts";
@@ -13,6 +14,8 @@ interface Subscriber {
   /** How many of the messages the client answers before it goes; it does not finish the last of them. */
   readonly answers: number;
   readonly staysConnected: boolean;
+  /** Absent: anonymous. */
+  readonly identity: Identity | undefined;
 }
 
 const topicNames = ["a", "a/b", "a/b/c", "b", "b/c", "$own/x"];
@@ -20,10 +23,27 @@ const topicName = fc.constantFrom(...topicNames);
 const filter = fc.constantFrom("a", "a/#", "+/b", "#", "b/c", "$own/#", "$share/group/a/b");
 const qos = fc.constantFrom<QoS>(0, 1, 2);
 
+const rules = ["#", "$own/#"].map(
+  (topicFilter) => ({ effect: "allow", action: "all", topicFilter }) as const,
+);
+
+const identity: fc.Arbitrary<Identity> = fc.record(
+  {
+    method: fc.constantFrom("token", "hook"),
+    username: fc.string(),
+    roles: fc.array(fc.string(), { maxLength: 2 }),
+    claims: fc.dictionary(fc.string(), fc.string(), { maxKeys: 2, noNullPrototype: true }),
+    rules: fc.constant(rules),
+    expiresAtMs: fc.constant(4e12),
+  },
+  { requiredKeys: ["method", "roles", "claims", "rules"], noNullPrototype: true },
+);
+
 const subscriber: fc.Arbitrary<Subscriber> = fc.record({
   filters: fc.uniqueArray(fc.tuple(filter, qos), { selector: ([name]) => name, minLength: 1, maxLength: 3 }),
   answers: fc.nat(8),
   staysConnected: fc.boolean(),
+  identity: fc.option(identity, { nil: undefined }),
 });
 
 const published = fc.record({
@@ -41,8 +61,10 @@ function populated(
   messages: readonly (typeof published extends fc.Arbitrary<infer Message> ? Message : never)[],
 ): Harness {
   const harness = new Harness(options);
-  const clients = subscribers.map(({ filters }, index) => {
-    const settings = { clientId: `subscriber-${index}`, sessionExpiryIntervalSec: week, receiveMaximum: 5 };
+  const clients = subscribers.map(({ filters, identity: who }, index) => {
+    const named = who !== undefined && { identity: who };
+    const clientId = `subscriber-${index}`;
+    const settings = { clientId, ...named, sessionExpiryIntervalSec: week, receiveMaximum: 5 };
     const client = SimulatedClient.connected(harness, { ...settings, acks: "manual" });
     for (const [name, maximumQos] of filters) client.subscribe(name, maximumQos, { retainHandling: 2 });
     return client;
