@@ -95,9 +95,18 @@ export class Authenticator {
         return { type: "failure", ...verdict.refusal };
       case "unknown":
         return this.#config.allowsAnonymous
-          ? { type: "success", identity: anonymousIdentity }
+          ? {
+              type: "success",
+              identity: anonymousIdentity,
+              ...(this.#judgesLogins && { isFailedLogin: true }),
+            }
           : { type: "failure", ...refusals.wrongPassword };
     }
+  }
+
+  /** A certificate comes with the upgrade: where there is nothing else, a login is not looked at, and so no guess. */
+  get #judgesLogins(): boolean {
+    return this.#config.providers.some((name) => name !== "certificate");
   }
 
   async #exchange({

@@ -134,8 +134,20 @@ describe("The providers", () => {
     expect(await subject.authenticate(login("bob", "x"))).toEqual({
       type: "success",
       identity: { method: "anonymous", roles: ["anonymous"], claims: {}, rules: [] },
+      isFailedLogin: true,
     });
     expect(codeOf(await subject.authenticate(login("ann", "x")))).toBe(ReasonCode.BadUserNameOrPassword);
+  });
+
+  test("that do not look at logins do not take them for failed ones", async () => {
+    const subject = new Authenticator(
+      "default",
+      authenticationOf({ ANONYMOUS: "true", CERTIFICATE_USERNAME: "cn" }),
+      { users: users(), fetch: noFetch, nowMs: () => nowMs },
+    );
+    const step = await subject.authenticate(login("bob", "x"));
+    expect(step).toMatchObject({ type: "success", identity: { method: "anonymous" } });
+    expect(step).not.toHaveProperty("isFailedLogin");
   });
 
   test("that fail let nobody in, and the next is not asked", async () => {

@@ -118,6 +118,7 @@ export function handleStep(
       handleContinue(context, connection, authentication, step, nowMs);
       break;
     case "success":
+      if (step.isFailedLogin === true) context.abuse.noteFailedLogin(connection.address, nowMs);
       handleSuccess(context, connection, authentication, step, nowMs);
       break;
     case "failure":
