@@ -1,3 +1,4 @@
+import { normalPolicy } from "../core/access/normal-form.ts";
 import { emptyPolicy, type Policy } from "../core/access/policy.ts";
 import type { LazyDatabase } from "../storage/lazy-database.ts";
 import { decodePolicy, encodePolicy } from "../storage/policy-codec.ts";
@@ -33,7 +34,7 @@ export class PolicyStore {
     const row = this.#database.first("SELECT * FROM policy");
     if (row === undefined) return { policy: emptyPolicy, pendingShards: [], attempts: 0 };
     return {
-      policy: decodePolicy(Number(row["version"]), row["record"] as Uint8Array),
+      policy: normalPolicy(decodePolicy(Number(row["version"]), row["record"] as Uint8Array)),
       pendingShards: JSON.parse(row["pending"] as string),
       attempts: Number(row["attempts"]),
     };

@@ -9,6 +9,7 @@ import type { Presence } from "./bans.ts";
 import { Bans } from "./bans.ts";
 import type { Identity } from "./identity.ts";
 import { anonymousIdentity } from "./identity.ts";
+import { normalPolicy } from "./normal-form.ts";
 import type { CompiledRules } from "./permissions.ts";
 import { Permissions, RuleCompiler } from "./permissions.ts";
 import type { Policy } from "./policy.ts";
@@ -44,7 +45,7 @@ export class Access {
 
   /** Read when it is first asked for. */
   get policy(): Policy {
-    this.#policy ??= this.#storage.readPolicy() ?? emptyPolicy;
+    this.#policy ??= normalPolicy(this.#storage.readPolicy() ?? emptyPolicy);
     return this.#policy;
   }
 
@@ -55,7 +56,7 @@ export class Access {
   /** False for a policy that is not newer than the present one: nothing is done then. */
   replacePolicy(policy: Policy): boolean {
     if (policy.version <= this.policy.version) return false;
-    this.#policy = policy;
+    this.#policy = normalPolicy(policy);
     this.#bans = undefined;
     this.#hasUnwritten = true;
     return true;
