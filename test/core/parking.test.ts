@@ -6,7 +6,7 @@ import type { AuthenticationStep } from "../../src/core/authentication.ts";
 import { parkedBytesMax, parkedBytesOfShardMax } from "../../src/core/connection/parked-input.ts";
 import type { ClientPacket, ConnectPacket } from "../../src/core/packet.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
-import type { HarnessOptions, Peer, Received } from "./harness.ts";
+import type { HarnessOptions, Peer } from "./harness.ts";
 import { Harness } from "./harness.ts";
 import { SimulatedClient } from "./simulated-client.ts";
 
@@ -271,7 +271,7 @@ class World {
   }
 
   #open(slot: number): string {
-    const peer: Peer = { onReceived: (_: Received) => {}, onClosed: () => {} };
+    const peer: Peer = { onReceived: () => {}, onClosed: () => {} };
     const connectionId = this.shard.open(peer);
     this.#connectionIds.push(connectionId);
     this.#slots[slot] = connectionId;
