@@ -114,11 +114,6 @@ export class Sockets {
     this.close(connectionId, 1011, "Internal error");
   }
 
-  #attach(connectionId: string, attachment: ConnectionAttachment): void {
-    this.get(connectionId)?.attach(attachment, this.#cost.shareOf(connectionId));
-    if (attachment.client !== undefined) this.#unadmitted.delete(connectionId);
-  }
-
   sendAll(nowMs: number): void {
     this.unsent.sendAll(({ connectionId }) => void this.#broken.add(connectionId), nowMs);
   }
@@ -136,5 +131,10 @@ export class Sockets {
     const connectionIds = [...this.#broken];
     this.#broken.clear();
     return connectionIds;
+  }
+
+  #attach(connectionId: string, attachment: ConnectionAttachment): void {
+    this.get(connectionId)?.attach(attachment, this.#cost.shareOf(connectionId));
+    if (attachment.client !== undefined) this.#unadmitted.delete(connectionId);
   }
 }

@@ -2,6 +2,7 @@ import { BlockList, isIP } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Bans } from "../../src/core/access/bans.ts";
+import { normalBan } from "../../src/core/access/normal-form.ts";
 import { formatNetwork, parseAddress, parseNetwork } from "../../src/core/network.ts";
 
 const nowMs = 1_800_000_000_000;
@@ -135,12 +136,13 @@ describe("a network", () => {
       fc.property(neighbours, ({ version, one, other, prefixLength }) => {
         const blocked = new BlockList();
         blocked.addSubnet(one, prefixLength, `ipv${version}`);
-        const bans = new Bans([
+        const written = [
           { by: "address", value: `${one}/${prefixLength}` },
           // Those of other sizes are in nobody's way.
           { by: "address", value: "198.51.100.0/31", untilMs: nowMs },
           { by: "address", value: "2001:db8:ffff::/127", untilMs: nowMs },
-        ]);
+        ] as const;
+        const bans = new Bans(written.flatMap((ban) => normalBan(ban) ?? []));
         for (const address of [one, other]) {
           expect(bans.has({ clientId: "c", address }, nowMs)).toBe(blocked.check(address, `ipv${version}`));
         }

@@ -1,6 +1,5 @@
 import type { Network } from "../network.ts";
-import { formatNetwork, parseAddress, parseNetwork, shortened } from "../network.ts";
-import { normalBan } from "./normal-form.ts";
+import { formatNetwork, parseAddress, shortened } from "../network.ts";
 import type { Ban } from "./policy.ts";
 
 /** Of somebody who connects, or is connected. */
@@ -19,10 +18,12 @@ export class Bans {
   /** By IP version, the sizes of the networks that are banned. */
   readonly #prefixLengths: Record<Network["version"], Set<number>> = { 4: new Set(), 6: new Set() };
 
+  /** In normal form. */
   constructor(bans: readonly Ban[]) {
-    for (const ban of bans) {
-      const normal = normalBan(ban);
-      if (normal !== undefined) this.#add(normal);
+    for (const { by, value, untilMs = Infinity } of bans) {
+      const key = keyOf(by, value);
+      this.#untilMs.set(key, Math.max(untilMs, this.#untilMs.get(key) ?? 0));
+      if (by === "address") this.#addPrefixLength(value);
     }
   }
 
@@ -35,11 +36,10 @@ export class Bans {
     );
   }
 
-  #add({ by, value, untilMs = Infinity }: Ban): void {
-    const key = keyOf(by, value);
-    this.#untilMs.set(key, Math.max(untilMs, this.#untilMs.get(key) ?? 0));
-    const network = by === "address" ? parseNetwork(value) : undefined;
-    if (network !== undefined) this.#prefixLengths[network.version].add(network.prefixLength);
+  /** There may be thousands of bans, and they are read at every wake-up: the text says enough. */
+  #addPrefixLength(value: string): void {
+    const [address = "", prefixLength = "32"] = value.split("/");
+    this.#prefixLengths[address.includes(":") ? 6 : 4].add(Number(prefixLength));
   }
 
   /** Asks once for each size of network that there is a ban of. */
