@@ -115,9 +115,14 @@ export function holdUnfinished(
   unfinishedBytes: number,
   nowMs: number,
 ): void {
-  const heldBytes = connection.client === undefined ? unfinishedBytes : 0;
-  if (heldBytes > 0) connection.parked ??= new ParkedInput(context.parking);
-  if (connection.parked?.keepUnfinished(heldBytes) === false) end(context, connection, noRoom, nowMs);
+  if (connection.client !== undefined) {
+    // Who was admitted at once has nothing that waits.
+    if (connection.authentication === undefined) connection.parked = undefined;
+    return;
+  }
+  if (unfinishedBytes === 0) return;
+  connection.parked ??= new ParkedInput(context.parking);
+  if (!connection.parked.keepUnfinished(unfinishedBytes)) end(context, connection, noRoom, nowMs);
 }
 
 /** The host's answer; false for one that nobody waits for any more. */
