@@ -2,7 +2,7 @@ import { SignJWT } from "jose";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Authenticator, patienceMs } from "../../src/auth/authenticator.ts";
 import type { Verdict } from "../../src/auth/provider.ts";
-import { authenticationMethodsOf } from "../../src/auth/settings.ts";
+import { authenticationMethodsOf, tokenMethod } from "../../src/auth/settings.ts";
 import type { ClientCertificate } from "../../src/auth/certificate.ts";
 import type { Fetch } from "../../src/auth/key-set.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier } from "../../src/auth/scram-verifier.ts";
@@ -399,6 +399,9 @@ describe("A user name", () => {
     ).toBe(normal);
     const upgrade = { certificate: certificateOf(`CN=${written}`) };
     expect(identityOf(await tokens.authenticateUpgrade(upgrade))?.username).toBe(normal);
+    const data = new TextEncoder().encode(await token({ sub: written }));
+    const renewal = { type: "method", method: tokenMethod, clientId: "c", data } as const;
+    expect(identityOf(await tokens.authenticate(renewal))?.username).toBe(normal);
     for (const answer of [{}, { username: written }]) {
       const subject = authenticator(settings, users(), hookOf(answer));
       expect(identityOf(await subject.authenticate(login(written, "x")))?.username).toBe(normal);
