@@ -115,8 +115,8 @@ export class ShardProcess {
       if (fault !== undefined)
         throw new Violation("wire", `${connectionId} is not read: ${fault.reasonString}`);
       note(packets);
-      const { isInsidePacket: unfinished } = decoder;
-      this.#event({ type: "receive", connectionId, packets, sizeBytes: bytes.length, unfinished });
+      const { unfinishedBytes } = decoder;
+      this.#event({ type: "receive", connectionId, packets, sizeBytes: bytes.length, unfinishedBytes });
     });
   }
 

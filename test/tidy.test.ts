@@ -29,6 +29,7 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   storage: { values: ["storage", "core"] },
   version: { values: [] },
   subprotocol: { values: [] },
+  problem: { values: [] },
   setting: { values: [] },
   auth: { values: ["auth", "setting", "core"] },
   config: { values: ["version", "setting", "core", "codec", "auth"] },
@@ -45,14 +46,14 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   },
   shard: {
     values:
-      "shard core codec storage backup auth config settings registry-client shard-address subprotocol".split(
+      "shard core codec storage backup auth config settings registry-client shard-address subprotocol problem".split(
         " ",
       ),
     types: ["env"],
   },
   edge: {
     values:
-      "edge core codec backup auth config settings version registry shard-address registry-client subprotocol".split(
+      "edge core codec backup auth config settings version registry shard-address registry-client subprotocol problem".split(
         " ",
       ),
     types: ["env"],

@@ -6,6 +6,7 @@ import {
   identitySizeBytes,
   type Usernames,
 } from "../core/access/identity.ts";
+import { normalName } from "../core/access/normal-form.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../core/authentication.ts";
 import { fromUtf8 } from "./bytes.ts";
 import { verifyCertificate } from "./certificate.ts";
@@ -13,7 +14,8 @@ import type { UpgradeCredentials } from "./credentials.ts";
 import { HookProvider } from "./hook.ts";
 import type { Fetch } from "./key-set.ts";
 import { PasswordProvider } from "./password.ts";
-import { deny, refusals, unknown, type Verdict } from "./provider.ts";
+import { allow, type Decision, deny, refusals, unknown, type Verdict } from "./provider.ts";
+import { identifierLengthMax } from "./rule-schema.ts";
 import {
   type AuthenticationConfig,
   authenticationMethodsOf,
@@ -96,9 +98,18 @@ export class Authenticator {
         return { type: "failure", ...verdict.refusal };
       case "unknown":
         return this.#config.allowsAnonymous
-          ? { type: "success", identity: anonymousIdentity }
+          ? {
+              type: "success",
+              identity: anonymousIdentity,
+              ...(this.#judgesLogins && { isFailedLogin: true }),
+            }
           : { type: "failure", ...refusals.wrongPassword };
     }
+  }
+
+  /** A certificate comes with the upgrade: where there is nothing else, a login is not looked at, and so no guess. */
+  get #judgesLogins(): boolean {
+    return this.#config.providers.some((name) => name !== "certificate");
   }
 
   async #exchange({
@@ -111,9 +122,11 @@ export class Authenticator {
     }
     const step =
       method === tokenMethod ? await this.#showToken(data) : await this.#passwords.exchange(data, state);
-    return step.type === "success" && isTooLarge(step.identity)
-      ? { type: "failure", ...refusals.tooLarge }
-      : step;
+    if (step.type !== "success") return step;
+    const decision = this.#settle(step.identity);
+    return decision.type === "deny"
+      ? { type: "failure", ...decision.refusal }
+      : { ...step, identity: decision.identity };
   }
 
   async #showToken(data: Uint8Array = new Uint8Array()): Promise<AuthenticationStep> {
@@ -125,10 +138,27 @@ export class Authenticator {
   async #judge(credentials: Credentials): Promise<Verdict> {
     for (const verify of this.#providers) {
       const verdict = await verify(credentials);
-      if (verdict.type === "allow" && isTooLarge(verdict.identity)) return deny(refusals.tooLarge);
-      if (verdict.type !== "unknown") return verdict;
+      if (verdict.type === "allow") return this.#settle(verdict.identity);
+      if (verdict.type === "deny") return verdict;
     }
     return unknown;
+  }
+
+  /**
+   * What holds for every identity, whoever vouches for it: bans and rules know its user name in one form only, and it is
+   * bound to a Client Identifier where the settings say so.
+   */
+  #settle(identity: Identity): Decision {
+    const username = identity.username === undefined ? undefined : normalName(identity.username);
+    if (username === undefined && identity.username !== undefined) return deny(refusals.unusableName);
+    const clientId = identity.clientId ?? (this.#config.clientIdIsUsername ? username : undefined);
+    if (clientId !== undefined && clientId.length > identifierLengthMax) return deny(refusals.longClientId);
+    const settled: Identity = {
+      ...identity,
+      ...(username !== undefined && { username }),
+      ...(clientId !== undefined && { clientId }),
+    };
+    return identitySizeBytes(settled) > identityBytesMax ? deny(refusals.tooLarge) : allow(settled);
   }
 }
 
@@ -139,10 +169,6 @@ function verifyToken(
   const password = login?.password === undefined ? "" : fromUtf8(login.password);
   const shown = token ?? (password !== undefined && looksLikeToken(password) ? password : undefined);
   return shown === undefined || tokens === undefined ? unknown : tokens.verify(shown);
-}
-
-function isTooLarge(identity: Identity): boolean {
-  return identitySizeBytes(identity) > identityBytesMax;
 }
 
 /** The answer, or the other one if that takes too long or fails. */

@@ -108,7 +108,8 @@ export class HookProvider {
     if (expiresAtMs !== undefined && expiresAtMs <= this.#nowMs()) {
       return denyAs("The authorization has expired");
     }
-    const username = answer.username ?? question.username;
+    // Who sends an empty user name has none.
+    const username = answer.username ?? (question.username || undefined);
     return allow({
       method: "hook",
       ...(username !== undefined && { username }),

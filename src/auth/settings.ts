@@ -53,6 +53,8 @@ export type CertificateUsername = "cn" | "fingerprint" | "subject";
 /** Whether, and how, a namespace lets clients in. */
 export interface AuthenticationConfig {
   readonly allowsAnonymous: boolean;
+  /** Who has a user name may use no other Client Identifier, unless its credential names one. */
+  readonly clientIdIsUsername: boolean;
   /** In the order in which they are asked. */
   readonly providers: readonly ProviderName[];
   readonly token?: TokenConfig;
@@ -91,6 +93,7 @@ const origins = z
 /** By the names of the variables. */
 export const authenticationSettings = {
   ANONYMOUS: choice(false),
+  CLIENT_ID_IS_USERNAME: choice(false),
   AUTHENTICATION: providerList.optional(),
   JWT_SECRET: secret.optional(),
   JWT_JWKS_URL: url.optional(),
@@ -140,6 +143,7 @@ export function toAuthenticationConfig(values: Values, prefix: string): Authenti
   }
   return Object.freeze({
     allowsAnonymous: values.ANONYMOUS,
+    clientIdIsUsername: values.CLIENT_ID_IS_USERNAME,
     providers: chosen,
     allowedOrigins: isOpen ? "any" : new Set(values.ALLOWED_ORIGINS),
     ...(token !== undefined && { token }),

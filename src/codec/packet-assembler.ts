@@ -16,6 +16,11 @@ export class PacketAssembler {
     return this.#sizeBytes;
   }
 
+  /** What it takes in memory; 0 at a packet boundary. */
+  get capacityBytes(): number {
+    return this.#bytes.length;
+  }
+
   /** A view of the bytes collected. It is only good until the next call of any method. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#sizeBytes);

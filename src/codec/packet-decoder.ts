@@ -49,6 +49,11 @@ export class PacketDecoder {
     return this.#unfinished.sizeBytes > 0;
   }
 
+  /** What is kept of that part; 0 at a packet boundary. */
+  get unfinishedBytes(): number {
+    return this.#unfinished.capacityBytes;
+  }
+
   /**
    * Takes the next bytes of the stream, cut anywhere. Never throws: what is wrong with them comes as a fault,
    * after which every further call returns that fault and no packets.

@@ -23,5 +23,11 @@ export type AuthenticationRequest =
 /** What the host answers. */
 export type AuthenticationStep =
   | { readonly type: "continue"; readonly data: Uint8Array; readonly state?: unknown }
-  | { readonly type: "success"; readonly identity: Identity; readonly data?: Uint8Array }
+  | {
+      readonly type: "success";
+      readonly identity: Identity;
+      readonly data?: Uint8Array;
+      /** There were credentials, but they were nobody's: the client is as good as one without, and may be guessing. */
+      readonly isFailedLogin?: true;
+    }
   | { readonly type: "failure"; readonly reasonCode: ReasonCode; readonly reasonString: string };

@@ -57,8 +57,8 @@ export type Input =
       readonly fault?: Fault;
       /** Of the message. */
       readonly sizeBytes: number;
-      /** The message ended inside a packet, whose other bytes are awaited. */
-      readonly unfinished: boolean;
+      /** What is kept of a packet that the message ended inside of, whose other bytes are awaited; 0: it did not. */
+      readonly unfinishedBytes: number;
     }
   /** The WebSocket is gone. `isLost`: by a defect, so that what is known of the connection may be out of date. */
   | { readonly type: "closed"; readonly connectionId: string; readonly isLost?: true }

@@ -143,6 +143,13 @@ export const Times = {
 export const lazyAcksMax = 256;
 
 /**
+ * Sockets of a shard whose client is not admitted yet. Each takes some KiB of an object's 128 MB, its connection and the
+ * runtime's part of it, before it has said a word; and for 10 s nobody knows who it is. So that they leave room for the
+ * 32,000 who are known. A crowd that comes back after a deployment takes turns: to admit one takes far less than 10 s.
+ */
+export const unadmittedSocketsMax = 4096;
+
+/**
  * What a WebSocket message may have besides one packet of the largest size. All packets of a message are decoded before
  * the first is handled, and those of two bytes take many times as much in memory.
  */

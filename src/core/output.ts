@@ -65,7 +65,7 @@ export class Output {
 
   close(connection: Connection, code: CloseCode, reason: string): void {
     if (connection.isClosed) return;
-    connection.isClosed = true;
+    connection.end();
     this.outdatedAttachments.delete(connection);
     this.#now.push({ type: "close", connectionId: connection.connectionId, code, reason });
   }

@@ -262,6 +262,7 @@ export class ShardCore implements ShardContext {
   }
 
   #authenticated({ connectionId, attempt, step }: Input & { type: "authenticated" }, nowMs: number): void {
+    this.parking.answered(connectionId);
     const connection = this.#connections.find(connectionId);
     // The client may have left, or the shard may have forgotten it.
     if (connection === undefined || connection.isClosed) return;

@@ -7,7 +7,7 @@ import type { Refusal } from "../core/refusal.ts";
 import { ReasonCode } from "../core/reason-code.ts";
 import type { Env } from "../env.ts";
 import { RegistryClient } from "../registry-client.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 
 export type Admission =
   /** Without an identity the client has shown nothing, and may do so in CONNECT. */

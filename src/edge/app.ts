@@ -7,7 +7,7 @@ import { ProblemError } from "./admin/problem-error.ts";
 import { exportPart } from "./backup-export.ts";
 import { importPart } from "./backup-import.ts";
 import { operatorRefusalOf } from "./operator.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 import { settingsOf } from "../settings.ts";
 import { handleUpgrade } from "./upgrade.ts";
 

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import type { BackupCursor } from "../core/backup/record.ts";
 import type { Env } from "../env.ts";
 import { shardStub } from "../shard-address.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 
 /** A part of a backup: few enough calls for any plan. The end mark says where the next part begins. */
 const pagesPerPart = 16;

@@ -6,7 +6,7 @@ import type { BackupRecord, ImportOutcome } from "../core/backup/record.ts";
 import type { Env } from "../env.ts";
 import { RegistryClient } from "../registry-client.ts";
 import { shardStub } from "../shard-address.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 
 /** Records are handed to their shards when there is so much of them. */
 const pageLimits = { count: 500, bytes: 512 * 1024 };

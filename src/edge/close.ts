@@ -10,6 +10,8 @@ export const closes = {
   internalError: { code: 1011, reason: "Internal error" },
   /** "Service Restart": the client may come back at once. */
   shardLost: { code: 1012, reason: "The shard was lost" },
+  /** "Try Again Later". */
+  shardBusy: { code: 1013, reason: "Too many clients are waiting to be admitted" },
   tooMuchWaiting: { code: 1013, reason: "Too much is waiting" },
   clientLost: { code: 4006, reason: "The client was lost" },
 } as const satisfies Record<string, Close>;

@@ -1,6 +1,6 @@
 import { equalInConstantTime, sha256, utf8 } from "../auth/bytes.ts";
 import type { Config } from "../config.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 
 /** Why the request is not one of the operator, as an answer; undefined when it is. */
 export async function operatorRefusalOf(request: Request, config: Config): Promise<Response | undefined> {

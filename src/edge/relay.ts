@@ -10,9 +10,12 @@ import type { Frame, RelaySocket } from "./relay-socket.ts";
 
 export interface RelayOptions {
   readonly maximumPacketSizeBytes: number;
-  /** Opens a socket to the client's shard; the empty Client Identifier wants one made up. */
+  /** Opens a socket to the client's shard, or fails; the empty Client Identifier wants one made up. */
   openShard(clientId: string): Promise<RelaySocket>;
 }
+
+/** The shard takes no more sockets for now: nothing is wrong with it. */
+export class ShardBusy extends Error {}
 
 export class Relay {
   /** Resolves when both ends are closed: what was on its way when the client left has then arrived. */
@@ -80,9 +83,10 @@ export class Relay {
       });
       this.#toShard.open(shard);
     } catch (error) {
-      console.error("duramq: a shard could not be reached", error);
+      const isBusy = error instanceof ShardBusy;
+      if (!isBusy) console.error("duramq: a shard could not be reached", error);
       this.#openEnds -= 1;
-      this.#closeBoth(closes.shardLost);
+      this.#closeBoth(isBusy ? closes.shardBusy : closes.shardLost);
     }
   }
 

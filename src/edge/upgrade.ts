@@ -8,9 +8,9 @@ import { chooseSubprotocol } from "../subprotocol.ts";
 import { isRateKept } from "./connect-rate.ts";
 import { admit } from "./admission.ts";
 import { clientAddressOf } from "./client-address.ts";
-import { problem } from "./problem.ts";
+import { problem } from "../problem.ts";
 import type { RelaySocket } from "./relay-socket.ts";
-import { Relay } from "./relay.ts";
+import { Relay, ShardBusy } from "./relay.ts";
 
 /** As for Client Identifiers themselves; the hint travels in the socket's attachment. */
 const clientIdHintLengthMax = 256;
@@ -127,6 +127,7 @@ async function openShard(
   if (clientId === "") headers.set(assignedClientIdHeader, placedId);
   const stub = shardStub(env, config, config.core.placement.sessionShard(placedId));
   const { status, webSocket } = await stub.fetch(new Request(url, { headers }));
+  if (status === 503) throw new ShardBusy();
   if (webSocket === null) throw new Error(`the shard answered ${status}`);
   return webSocket as RelaySocket;
 }

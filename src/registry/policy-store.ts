@@ -1,3 +1,4 @@
+import { normalPolicy } from "../core/access/normal-form.ts";
 import { emptyPolicy, type Policy } from "../core/access/policy.ts";
 import type { LazyDatabase } from "../storage/lazy-database.ts";
 import { decodePolicy, encodePolicy } from "../storage/policy-codec.ts";
@@ -23,7 +24,7 @@ export class PolicyStore {
   get policy(): Policy {
     const row = this.#database.first("SELECT * FROM policy");
     if (row === undefined) return emptyPolicy;
-    return decodePolicy(Number(row["version"]), row["record"] as Uint8Array);
+    return normalPolicy(decodePolicy(Number(row["version"]), row["record"] as Uint8Array));
   }
 
   /** `expectedVersion`: of the policy that the change was made from. */

@@ -1,7 +1,9 @@
 /** What the administration may ask the registry to keep. */
 import { z } from "zod";
 import { ownRulesSchema, roleNameSchema, rolesSchema, ruleSchema } from "../auth/rule-schema.ts";
-import type { Policy } from "../core/access/policy.ts";
+import { normalBan, normalName } from "../core/access/normal-form.ts";
+import type { Ban, Policy } from "../core/access/policy.ts";
+import { nameBytesMax } from "../core/access/prepared.ts";
 
 const rulesPerListMax = 1_000;
 const listsMax = 10_000;
@@ -16,17 +18,47 @@ const rules = z.array(ruleSchema).max(rulesPerListMax);
 const rulesByName = (key: z.ZodString) =>
   z.record(key, rules).refine((lists) => Object.keys(lists).length <= listsMax, { error: "too many names" });
 
-export const banSchema = z.strictObject({
+const noUserName = `must be a user name: ${nameBytesMax} bytes at most, and no control character`;
+const namedTwice = "is the same user name as another one, in another notation";
+const userName = z.string().min(1).max(nameBytesMax);
+
+const writtenBan = z.strictObject({
   by: z.enum(["client", "username", "address"]),
-  value: name,
+  value: userName,
   untilMs: z.number().int().positive().exactOptional(),
+});
+
+/** Of whom a ban is, in whatever notation. */
+export const banTargetSchema = writtenBan.pick({ by: true, value: true });
+
+export const banSchema = writtenBan.transform((ban, context): Ban => {
+  const normal = normalBan(ban);
+  if (normal !== undefined) return normal;
+  const message =
+    ban.by === "address"
+      ? "must be an IP address or a network such as 203.0.113.0/24 or 2001:db8::/48"
+      : noUserName;
+  context.addIssue({ code: "custom", path: ["value"], message });
+  return z.NEVER;
+});
+
+/** No user may be named twice, in two notations: which rules come first would be hidden. */
+const rulesByUser = rulesByName(userName).transform((lists, context) => {
+  const found = new Map<string, (typeof lists)[string]>();
+  for (const [written, list] of Object.entries(lists)) {
+    const normal = normalName(written);
+    const isTwice = normal !== undefined && found.has(normal);
+    if (normal !== undefined && !isTwice) found.set(normal, list);
+    else context.addIssue({ code: "custom", path: [written], message: isTwice ? namedTwice : noUserName });
+  }
+  return Object.fromEntries(found);
 });
 
 /** A policy as it is asked for: its version is for the registry to give. */
 export const policyContentSchema = z.strictObject({
   rules: rules.default([]),
   roles: rulesByName(roleNameSchema).default({}),
-  users: rulesByName(name).default({}),
+  users: rulesByUser.default({}),
   clients: rulesByName(name).default({}),
   bans: z.array(banSchema).max(bansMax).default([]),
 }) satisfies z.ZodType<PolicyContent>;

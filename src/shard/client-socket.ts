@@ -41,6 +41,7 @@ export class ClientSocket {
   #outgoingBytes = 0;
   #unsentBytes = 0;
   #sentBytes = 0;
+  #isClosed = false;
 
   constructor(connectionId: string, socket: WebSocket, mode: SocketMode, maximumPacketSizeBytes: number) {
     this.connectionId = connectionId;
@@ -70,9 +71,9 @@ export class ClientSocket {
     return this.#restoredCost;
   }
 
-  /** Part of a packet has arrived and its other bytes are awaited. */
-  get isInsidePacket(): boolean {
-    return this.#decoder?.isInsidePacket ?? false;
+  /** What is kept of a packet that is not complete; 0 at a packet boundary. */
+  get unfinishedBytes(): number {
+    return this.#decoder?.unfinishedBytes ?? 0;
   }
 
   get hasOutgoing(): boolean {
@@ -100,7 +101,9 @@ export class ClientSocket {
     return this.#unsentBytes;
   }
 
+  /** What comes after the close from here is not looked at, nor kept. */
   decode(data: ArrayBuffer | string): Decoded {
+    if (this.#isClosed) return { packets: [] };
     if (typeof data === "string") return { packets: [], fault: textFrameFault };
     if (data.byteLength > this.#maximumPacketSizeBytes + joinedBytesMax) {
       return { packets: [], fault: largeFrameFault };
@@ -137,6 +140,8 @@ export class ClientSocket {
 
   close(code: CloseCode, reason: string): void {
     this.flush();
+    this.#isClosed = true;
+    this.#decoder = undefined;
     this.#attachment = undefined;
     // A closing socket is still listed after a hibernation: it must not be taken for a connection.
     if (this.#mode === "hibernating") this.#socket.serializeAttachment(null);

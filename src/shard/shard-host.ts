@@ -1,4 +1,3 @@
-import { encodePacket } from "../codec/index.ts";
 import type { Config } from "../config.ts";
 import type { Usernames } from "../core/access/identity.ts";
 import type { Policy } from "../core/access/policy.ts";
@@ -75,6 +74,14 @@ export class ShardHost {
     return this.#core.foreignLayout;
   }
 
+  /** Whether one more socket may be accepted; one that is not is billed and counted all the same. */
+  admitSocket(): boolean {
+    if (this.#sockets.hasRoom) return true;
+    this.#cost.requests += 1;
+    this.#core.counters.countRefusal(ReasonCode.ServerBusy);
+    return false;
+  }
+
   open(socket: ClientSocket, arrival: Arrival): void {
     this.#cost.requests += 1;
     this.#sockets.add(socket);
@@ -97,7 +104,7 @@ export class ShardHost {
       connectionId: socket.connectionId,
       packets,
       sizeBytes,
-      unfinished: socket.isInsidePacket,
+      unfinishedBytes: socket.unfinishedBytes,
       ...(fault !== undefined && { fault }),
     });
   }
@@ -320,7 +327,7 @@ export class ShardHost {
   #dismissBroken(): void {
     for (const connectionId of this.#sockets.takeBroken()) {
       this.#tryHandling({ type: "closed", connectionId });
-      this.#dismiss(connectionId);
+      this.#sockets.dismiss(connectionId);
     }
   }
 
@@ -364,7 +371,7 @@ export class ShardHost {
     if (isAnswerable) this.#replay(input);
     for (const connectionId of lost) {
       this.#replay({ type: "closed", connectionId, isLost: true });
-      this.#dismiss(connectionId);
+      this.#sockets.dismiss(connectionId);
     }
     this.#isRecovering = false;
   }
@@ -379,16 +386,6 @@ export class ShardHost {
     } catch (error) {
       console.error(`duramq: handling "${input.type}" failed again`, error);
     }
-  }
-
-  #dismiss(connectionId: string): void {
-    const socket = this.#sockets.get(connectionId);
-    if (socket === undefined) return;
-    if (socket.attachment?.client?.protocolVersion === 5) {
-      const reasonCode = ReasonCode.ImplementationSpecificError;
-      this.#sockets.write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
-    }
-    this.#sockets.close(connectionId, 1011, "Internal error");
   }
 }
 

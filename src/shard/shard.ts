@@ -11,6 +11,7 @@ import type { SessionQuery, SubscriptionInfo } from "../core/administration/sess
 import type { SubscriptionQuery } from "../core/administration/session-queries.ts";
 import type { BackupCursor, BackupUnavailable, ImportRequest } from "../core/backup/record.ts";
 import type { CostFigures } from "../core/cost/cost-meter.ts";
+import { Times } from "../core/limits.ts";
 import type { Layout } from "../core/placement.ts";
 import type { Publication } from "../core/publication.ts";
 import {
@@ -21,6 +22,7 @@ import {
   shardStub,
 } from "../shard-address.ts";
 import { RegistryClient } from "../registry-client.ts";
+import { problem } from "../problem.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
 import type { Env } from "../env.ts";
@@ -100,6 +102,8 @@ export class Shard extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const host = this.#awake();
     await this.#learnPolicy(host);
+    // In one turn with the opening, or a crowd would pass that has waited for the policy.
+    if (!host.admitSocket()) return crowded();
     const { 0: client, 1: server } = new WebSocketPair();
     const socket = new ClientSocket(
       crypto.randomUUID(),
@@ -354,6 +358,14 @@ function arrivalOf({ headers, url }: Request): Arrival {
     ...(identity !== undefined && { identity }),
     ...(address !== null && { address }),
   };
+}
+
+/** After that time none of those is left that wait now. */
+function crowded(): Response {
+  const retryAfterSec = Times.incompletePacketMs / 1000;
+  return problem(503, "Unavailable", "Too many clients are waiting to be admitted", {
+    "retry-after": String(retryAfterSec),
+  });
 }
 
 /** A peer's close event may carry codes that cannot be sent (RFC 6455, section 7.4). */

@@ -1,6 +1,8 @@
 import { encodePacket, PublishEncoder } from "../codec/index.ts";
 import type { CostMeter } from "../core/cost/cost-meter.ts";
 import type { CloseCode, ConnectionAttachment, Effect } from "../core/effect.ts";
+import { unadmittedSocketsMax } from "../core/limits.ts";
+import { ReasonCode } from "../core/reason-code.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { UnsentSockets } from "./unsent-sockets.ts";
 
@@ -13,6 +15,8 @@ export class Sockets {
   readonly #encoder = new PublishEncoder();
   readonly #cost: CostMeter;
   readonly #byId = new Map<string, ClientSocket>();
+  /** Whose client is not admitted, or has not been for as long as is known here. */
+  readonly #unadmitted = new Set<string>();
   /** Connections for which an effect failed. */
   readonly #broken = new Set<string>();
 
@@ -24,12 +28,18 @@ export class Sockets {
     return this.#byId.values();
   }
 
+  /** One more may wait to be admitted. */
+  get hasRoom(): boolean {
+    return this.#unadmitted.size < unadmittedSocketsMax;
+  }
+
   get(connectionId: string): ClientSocket | undefined {
     return this.#byId.get(connectionId);
   }
 
   add(socket: ClientSocket): void {
     this.#byId.set(socket.connectionId, socket);
+    if (socket.attachment?.client === undefined) this.#unadmitted.add(socket.connectionId);
   }
 
   /** The socket as it is known, from now on at the latest. */
@@ -59,6 +69,7 @@ export class Sockets {
 
   forget(socket: ClientSocket): void {
     this.#byId.delete(socket.connectionId);
+    this.#unadmitted.delete(socket.connectionId);
     this.unsent.forget(socket);
     this.#cost.release(socket.connectionId);
   }
@@ -72,7 +83,7 @@ export class Sockets {
       else if (effect.type === "deliver")
         this.write(connectionId, this.#encoder.encode(effect.delivery, effect.protocolVersion));
       else if (effect.type === "close") this.close(connectionId, effect.code, effect.reason);
-      else this.get(connectionId)?.attach(effect.attachment, this.#cost.shareOf(connectionId));
+      else this.#attach(connectionId, effect.attachment);
     } catch (error) {
       console.error(`duramq: "${effect.type}" failed`, error);
       this.#broken.add(connectionId);
@@ -94,6 +105,15 @@ export class Sockets {
     this.forget(socket);
   }
 
+  /** Ends a connection that the core has forgotten. */
+  dismiss(connectionId: string): void {
+    if (this.get(connectionId)?.attachment?.client?.protocolVersion === 5) {
+      const reasonCode = ReasonCode.ImplementationSpecificError;
+      this.write(connectionId, encodePacket({ type: "disconnect", reasonCode }, 5));
+    }
+    this.close(connectionId, 1011, "Internal error");
+  }
+
   sendAll(nowMs: number): void {
     this.unsent.sendAll(({ connectionId }) => void this.#broken.add(connectionId), nowMs);
   }
@@ -111,5 +131,10 @@ export class Sockets {
     const connectionIds = [...this.#broken];
     this.#broken.clear();
     return connectionIds;
+  }
+
+  #attach(connectionId: string, attachment: ConnectionAttachment): void {
+    this.get(connectionId)?.attach(attachment, this.#cost.shareOf(connectionId));
+    if (attachment.client !== undefined) this.#unadmitted.delete(connectionId);
   }
 }

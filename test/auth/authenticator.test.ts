@@ -1,11 +1,14 @@
 import { SignJWT } from "jose";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Authenticator, patienceMs } from "../../src/auth/authenticator.ts";
-import { authenticationMethodsOf } from "../../src/auth/settings.ts";
+import type { Verdict } from "../../src/auth/provider.ts";
+import { authenticationMethodsOf, tokenMethod } from "../../src/auth/settings.ts";
 import type { ClientCertificate } from "../../src/auth/certificate.ts";
 import type { Fetch } from "../../src/auth/key-set.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier } from "../../src/auth/scram-verifier.ts";
 import type { PasswordAnswer, Users } from "../../src/auth/users.ts";
+import { configOf } from "../../src/config.ts";
+import { anonymousIdentity, type Identity } from "../../src/core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import { ScramClient } from "./scram-client.ts";
@@ -134,8 +137,20 @@ describe("The providers", () => {
     expect(await subject.authenticate(login("bob", "x"))).toEqual({
       type: "success",
       identity: { method: "anonymous", roles: ["anonymous"], claims: {}, rules: [] },
+      isFailedLogin: true,
     });
     expect(codeOf(await subject.authenticate(login("ann", "x")))).toBe(ReasonCode.BadUserNameOrPassword);
+  });
+
+  test("that do not look at logins do not take them for failed ones", async () => {
+    const subject = new Authenticator(
+      "default",
+      authenticationOf({ ANONYMOUS: "true", CERTIFICATE_USERNAME: "cn" }),
+      { users: users(), fetch: noFetch, nowMs: () => nowMs },
+    );
+    const step = await subject.authenticate(login("bob", "x"));
+    expect(step).toMatchObject({ type: "success", identity: { method: "anonymous" } });
+    expect(step).not.toHaveProperty("isFailedLogin");
   });
 
   test("that fail let nobody in, and the next is not asked", async () => {
@@ -293,18 +308,19 @@ describe("A password that was right", () => {
   });
 });
 
+function begin(client: ScramClient, subject: Authenticator): Promise<AuthenticationStep> {
+  return subject.authenticate({ type: "method", method: "SCRAM-SHA-256", clientId: "c", data: client.first });
+}
+
+async function exchange(client: ScramClient, subject: Authenticator): Promise<AuthenticationStep> {
+  const step = await begin(client, subject);
+  if (step.type !== "continue") return step;
+  const data = client.final(step.data);
+  const { state } = step;
+  return subject.authenticate({ type: "method", method: "SCRAM-SHA-256", clientId: "c", data, state });
+}
+
 describe("Enhanced authentication", () => {
-  const begin = (client: ScramClient, subject: Authenticator): Promise<AuthenticationStep> =>
-    subject.authenticate({ type: "method", method: "SCRAM-SHA-256", clientId: "c", data: client.first });
-
-  async function exchange(client: ScramClient, subject: Authenticator): Promise<AuthenticationStep> {
-    const step = await begin(client, subject);
-    if (step.type !== "continue") return step;
-    const data = client.final(step.data);
-    const { state } = step;
-    return subject.authenticate({ type: "method", method: "SCRAM-SHA-256", clientId: "c", data, state });
-  }
-
   test("by SCRAM-SHA-256 gives the user's identity, and shows the client the server", async () => {
     const from = users();
     const client = new ScramClient("ann", "pencil");
@@ -379,15 +395,126 @@ describe("Enhanced authentication", () => {
   });
 });
 
-describe("At the upgrade", () => {
-  const certificate: ClientCertificate = {
-    certPresented: "1",
-    certVerified: "SUCCESS",
-    certRevoked: "0",
-    certSubjectDNRFC2253: "CN=ann",
-    certFingerprintSHA256: "00",
-    certNotAfter: "",
+/** A name in two notations: with a ligature, and in normal form. */
+const written = "\ufb01nn";
+const normal = "finn";
+
+const certificateOf = (subject: string): ClientCertificate => ({
+  certPresented: "1",
+  certVerified: "SUCCESS",
+  certRevoked: "0",
+  certSubjectDNRFC2253: subject,
+  certFingerprintSHA256: "00",
+  certNotAfter: "",
+});
+
+function hookOf(answer: object): Fetch {
+  return async () => Response.json({ result: "allow", ...answer });
+}
+
+function identityOf(step: AuthenticationStep | Verdict): Identity | undefined {
+  return "identity" in step ? step.identity : undefined;
+}
+
+describe("A user name", () => {
+  test("is in normal form, whoever vouches for it", async () => {
+    const settings = { JWT_SECRET: secret, CERTIFICATE_USERNAME: "cn", ...hookSettings };
+    const tokens = authenticator(settings);
+    expect(identityOf(await tokens.authenticate(login("x", await token({ sub: written }))))?.username).toBe(
+      normal,
+    );
+    expect(
+      identityOf(await tokens.authenticateUpgrade({ token: await token({ sub: written }) }))?.username,
+    ).toBe(normal);
+    const upgrade = { certificate: certificateOf(`CN=${written}`) };
+    expect(identityOf(await tokens.authenticateUpgrade(upgrade))?.username).toBe(normal);
+    const data = new TextEncoder().encode(await token({ sub: written }));
+    const renewal = { type: "method", method: tokenMethod, clientId: "c", data } as const;
+    expect(identityOf(await tokens.authenticate(renewal))?.username).toBe(normal);
+    for (const answer of [{}, { username: written }]) {
+      const subject = authenticator(settings, users(), hookOf(answer));
+      expect(identityOf(await subject.authenticate(login(written, "x")))?.username).toBe(normal);
+    }
+  });
+
+  test("that has no normal form is refused, and so is one that is too long", async () => {
+    const subject = authenticator({ JWT_SECRET: secret, CERTIFICATE_USERNAME: "subject", ...hookSettings });
+    const answers = [
+      await subject.authenticateUpgrade({ token: await token({ sub: "a\u0000" }) }),
+      await subject.authenticateUpgrade({ certificate: certificateOf(`CN=${"x".repeat(1024)}`) }),
+    ];
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ type: "deny", refusal: { reasonCode: ReasonCode.NotAuthorized } });
+    }
+    const hook = authenticator(hookSettings, users(), hookOf({ username: "a\u0007" }));
+    expect(await hook.authenticate(login("bob", "x"))).toMatchObject({
+      type: "failure",
+      reasonCode: ReasonCode.NotAuthorized,
+      reasonString: expect.stringContaining("user name"),
+    });
+  });
+
+  test("may be absent, also by being empty", async () => {
+    const subject = authenticator(hookSettings, users(), hookOf({}));
+    for (const username of [undefined, ""]) {
+      const identity = identityOf(await subject.authenticate(login(username, "x")));
+      expect(identity?.method).toBe("hook");
+      expect(identity).not.toHaveProperty("username");
+    }
+  });
+});
+
+describe("CLIENT_ID_IS_USERNAME", () => {
+  const bound = {
+    CLIENT_ID_IS_USERNAME: "true",
+    JWT_SECRET: secret,
+    CERTIFICATE_USERNAME: "cn",
+    ...hookSettings,
   };
+
+  test("binds whoever has a user name to it, in normal form, by every kind of credential", async () => {
+    const subject = authenticator(bound, users(), hookOf({}));
+    const client = new ScramClient("ann", "pencil");
+    const found = [
+      await subject.authenticate(login("ann", "pencil")),
+      await exchange(client, subject),
+      await subject.authenticate(login("x", await token({ sub: written }))),
+      await subject.authenticate(login(written, "x")),
+      await subject.authenticateUpgrade({ certificate: certificateOf("CN=cora") }),
+    ].map(identityOf);
+    expect(found.map((identity) => [identity?.method, identity?.clientId])).toEqual([
+      ["password", "ann"],
+      ["scram", "ann"],
+      ["token", normal],
+      ["hook", normal],
+      ["certificate", "cora"],
+    ]);
+  });
+
+  test("leaves what a credential says itself, and those who have no user name", async () => {
+    const named = authenticator(bound, users(), hookOf({ clientId: "device" }));
+    expect(identityOf(await named.authenticate(login("bob", "x")))?.clientId).toBe("device");
+    const nameless = authenticator(bound, users(), hookOf({}));
+    expect(identityOf(await nameless.authenticate(login(undefined, "x")))).not.toHaveProperty("clientId");
+    const anonymous = authenticator({ CLIENT_ID_IS_USERNAME: "true", ANONYMOUS: "true" });
+    expect(identityOf(await anonymous.authenticate(login("bob", "x")))).toEqual(anonymousIdentity);
+  });
+
+  test("refuses a user name that is too long for a Client Identifier", async () => {
+    const subject = authenticator(bound, users(), hookOf({}));
+    const step = await subject.authenticate(login("x".repeat(257), "x"));
+    expect(codeOf(step)).toBe(ReasonCode.ClientIdentifierNotValid);
+  });
+
+  test("is off by default, and each namespace's own", () => {
+    const NAMESPACES = JSON.stringify({ b: { CLIENT_ID_IS_USERNAME: "true" } });
+    expect(configOf({ NAMESPACES }, "default")?.authentication.clientIdIsUsername).toBe(false);
+    expect(configOf({ NAMESPACES }, "b")?.authentication.clientIdIsUsername).toBe(true);
+  });
+});
+
+describe("At the upgrade", () => {
+  const certificate = certificateOf("CN=ann");
 
   test("a good token gives an identity, and a bad one is denied", async () => {
     const subject = authenticator({ JWT_SECRET: secret });

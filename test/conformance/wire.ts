@@ -58,8 +58,11 @@ export class WireClient implements Peer {
   /** One WebSocket message. */
   sendBytes(...parts: readonly Part[]): this {
     const { packets, fault } = this.#decoder.push(Uint8Array.from(bytes(...parts)));
-    const unfinished = this.#decoder.isInsidePacket;
-    this.#shard.receive(this.#connectionId, packets, { unfinished, ...(fault !== undefined && { fault }) });
+    const { unfinishedBytes } = this.#decoder;
+    this.#shard.receive(this.#connectionId, packets, {
+      unfinishedBytes,
+      ...(fault !== undefined && { fault }),
+    });
     return this;
   }
 

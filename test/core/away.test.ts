@@ -162,9 +162,9 @@ describe("a Will that waits for its delay", () => {
     const identity = identityOf("ann", { roles: ["reader"], claims: { site: "north" }, rules: [allow("x")] });
     const witness = SimulatedClient.connected(shard, { identity: free });
     witness.subscribe("#");
-    for (const topicName of wills) {
-      const may = { ...identity, claims: { site: topicName.split("/")[2] ?? "north" } };
-      leave(shard, { identity: may, will: willMessage(topicName, { willDelayIntervalSec: 60 }) });
+    for (const name of wills) {
+      const may = { ...identity, claims: { site: name.split("/")[2] ?? "north" } };
+      leave(shard, { identity: may, will: willMessage(name, { willDelayIntervalSec: 60 }) });
     }
     shard.evict();
     shard.setPolicy({ roles: { reader: [allow("own/${username}/north")] } });

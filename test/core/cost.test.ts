@@ -88,7 +88,7 @@ describe("A shard counts", () => {
     const client = SimulatedClient.connected(harness);
     harness.advance(1_000_000);
     expect(costOf(harness).awakeMs).toBe(0);
-    harness.receive(client.connectionId, [], { unfinished: true });
+    harness.receive(client.connectionId, [], { unfinishedBytes: 64 });
     harness.advance(1_000_000);
     expect(costOf(harness).awakeMs).toBe(10_000);
   });

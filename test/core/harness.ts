@@ -79,7 +79,7 @@ export interface HarnessOptions {
 
 export interface ReceiveOptions {
   readonly fault?: Fault;
-  readonly unfinished?: boolean;
+  readonly unfinishedBytes?: number;
   readonly sizeBytes?: number;
 }
 
@@ -212,11 +212,11 @@ export class Harness implements World {
 
   /** One WebSocket message. */
   receive(connectionId: string, packets: readonly ClientPacket[], options: ReceiveOptions = {}): void {
-    const { fault, sizeBytes = 0, unfinished = false } = options;
+    const { fault, sizeBytes = 0, unfinishedBytes = 0 } = options;
     this.#placeByPacket(connectionId, packets[0], fault !== undefined);
     const shard = this.#shardOf.get(connectionId);
     if (shard?.has(connectionId) !== true) return;
-    const input = { type: "receive", connectionId, packets, sizeBytes, unfinished } as const;
+    const input = { type: "receive", connectionId, packets, sizeBytes, unfinishedBytes } as const;
     this.#event(shard, fault === undefined ? input : { ...input, fault });
   }
 
@@ -225,7 +225,7 @@ export class Harness implements World {
     this.soon(() => {
       const shard = this.#shardOf.get(connectionId);
       if (shard?.has(connectionId) !== true) return;
-      shard.handle({ type: "receive", connectionId, packets: [packet], sizeBytes: 0, unfinished: false });
+      shard.handle({ type: "receive", connectionId, packets: [packet], sizeBytes: 0, unfinishedBytes: 0 });
     });
   }
 

@@ -195,7 +195,7 @@ describe("after an eviction with the sockets kept", () => {
       sessionExpiryIntervalSec: week,
     });
     shard.evict();
-    shard.receive(client.connectionId, [], { unfinished: true });
+    shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     shard.advance(10_000);
     expect(client.isConnected).toBe(false);
     expect(listener.payloads).toEqual(["will"]);

@@ -90,7 +90,7 @@ describe("while the host is asked about an established connection", () => {
     const shard = setUp();
     const client = authenticated(shard).send(anew);
     shard.advance(9_000);
-    shard.receive(client.connectionId, [], { unfinished: true });
+    shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     shard.advance(1_000);
     expect(client.isConnected).toBe(false);
   });

@@ -33,7 +33,7 @@ describe("a socket without CONNECT", () => {
     const client = opened(shard);
     for (let second = 0; second < 9; second += 1) {
       shard.advance(1000);
-      shard.receive(client.connectionId, [], { unfinished: true });
+      shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     }
     shard.advance(1000);
     expect(client.isConnected).toBe(false);
@@ -56,7 +56,7 @@ describe("a packet that is not completed", () => {
     const listener = SimulatedClient.connected(shard);
     listener.subscribe("will");
     const client = SimulatedClient.connected(shard, { will: willMessage("will") });
-    shard.receive(client.connectionId, [], { unfinished: true });
+    shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     shard.advance(9999);
     expect(client.isConnected).toBe(true);
     shard.advance(1);
@@ -69,7 +69,7 @@ describe("a packet that is not completed", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard);
     for (let second = 0; second < 10; second += 1) {
-      shard.receive(client.connectionId, [], { unfinished: true });
+      shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
       shard.advance(1000);
     }
     expect(client.isConnected).toBe(false);
@@ -78,9 +78,9 @@ describe("a packet that is not completed", () => {
   test("that is completed in time ends nothing; the next one has its own time", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard);
-    shard.receive(client.connectionId, [], { unfinished: true });
+    shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     shard.advance(9000);
-    shard.receive(client.connectionId, [{ type: "pingreq" }], { unfinished: true });
+    shard.receive(client.connectionId, [{ type: "pingreq" }], { unfinishedBytes: 64 });
     shard.advance(9000);
     expect(client.isConnected).toBe(true);
     shard.receive(client.connectionId, [{ type: "pingreq" }]);
@@ -90,7 +90,7 @@ describe("a packet that is not completed", () => {
   test("writes no row", () => {
     const shard = new Harness();
     const client = SimulatedClient.connected(shard);
-    shard.receive(client.connectionId, [], { unfinished: true });
+    shard.receive(client.connectionId, [], { unfinishedBytes: 64 });
     shard.advance(10_000);
     expect(shard.rowsWritten).toBe(0);
   });

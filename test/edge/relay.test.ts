@@ -1,6 +1,6 @@
 import { generate, type IConnectPacket } from "mqtt-packet";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Relay } from "../../src/edge/relay.ts";
+import { Relay, ShardBusy } from "../../src/edge/relay.ts";
 import { FakeSocket } from "./fake-socket.ts";
 
 const MIB = 1024 * 1024;
@@ -162,6 +162,17 @@ describe("The beginning of a relayed connection", () => {
     await turn();
     expect(client.sent).toEqual(["close 1012 The shard was lost"]);
     client.receiveClose(1012);
+    await turn();
+    expect(isFinished).toBe(true);
+  });
+
+  test("ends with 1013 when the shard takes no more sockets, which is not reported as a failure", async () => {
+    client.receive(connectBytes("c"));
+    answer(new ShardBusy());
+    await turn();
+    expect(client.sent).toEqual(["close 1013 Too many clients are waiting to be admitted"]);
+    expect(console.error).not.toHaveBeenCalled();
+    client.receiveClose(1013);
     await turn();
     expect(isFinished).toBe(true);
   });

@@ -128,8 +128,46 @@ describe("The policy", () => {
     ["a rule that is none", { rules: [{ ...rule, effect: "maybe" }] }],
     ["a role without a name", { roles: { "": [rule] } }],
     ["a ban of nobody", { bans: [{ by: "client", value: "" }] }],
+    ["a ban of no address", { bans: [{ by: "address", value: "203.0.113.256" }] }],
+    ["a ban of no network", { bans: [{ by: "address", value: "203.0.113.0/33" }] }],
+    ["a ban of a name that nobody has", { bans: [{ by: "username", value: "a\u0000" }] }],
+    ["rules of a name that nobody has", { users: { "a\u0000": [rule] } }],
+    ["rules of one name in two notations", { users: { finn: [rule], "\ufb01nn": [rule] } }],
   ])("is refused with %s", (_, parts) => {
     expect(policyContentSchema.safeParse({ ...content, ...parts }).success).toBe(false);
+  });
+});
+
+describe("Names and addresses", () => {
+  const written = { by: "address", value: "2001:DB8::1" } as const;
+  const ban = { by: "address", value: "2001:db8::/64" } as const;
+
+  test("are kept in the notation by which they are compared", () => {
+    const parsed = policyContentSchema.parse({
+      users: { "\ufb01nn": [rule] },
+      bans: [written, { by: "username", value: "\ufb01nn", untilMs: 5 }, { by: "client", value: "\ufb01nn" }],
+    });
+    expect(parsed.users).toEqual({ finn: [rule] });
+    expect(parsed.bans).toEqual([
+      ban,
+      { by: "username", value: "finn", untilMs: 5 },
+      { by: "client", value: "\ufb01nn" },
+    ]);
+  });
+
+  test("that are refused are told as what they are", () => {
+    const { error } = policyContentSchema.safeParse({ bans: [{ by: "address", value: "203.0.113.0/33" }] });
+    expect(error?.issues).toMatchObject([
+      { path: ["bans", 0, "value"], message: expect.stringContaining("must be an IP address or a network") },
+    ]);
+  });
+
+  test("in an older policy are read so, and those that cannot be used are left out", () => {
+    const store = storeIn(database);
+    const bans = [written, { by: "address", value: "somewhere" } as const];
+    store.put({ ...content, bans, users: { "\ufb01nn": [rule], "\u0007": [rule] } }, 0);
+    expect(store.policy.bans).toEqual([ban]);
+    expect(store.policy.users).toEqual({ finn: [rule] });
   });
 });
 

@@ -30,7 +30,8 @@ describe.each([1, 4])("With %i shards", (shards) => {
       COOKIE_NAME: "session",
       ALLOWED_ORIGINS: page,
       PERMISSIONS: '[{"effect": "allow", "action": "all", "topicFilter": "open/#"}]',
-      NAMESPACES: '{"bound": {"JWT_CLIENT_ID_CLAIM": "client_id"}}',
+      NAMESPACES:
+        '{"bound": {"JWT_CLIENT_ID_CLAIM": "client_id"}, "named": {"CLIENT_ID_IS_USERNAME": "true"}}',
     };
     broker = await startBroker({ dataDir: ":memory:", shards, environment });
   });
@@ -189,6 +190,49 @@ describe.each([1, 4])("With %i shards", (shards) => {
       await admitted(`${url}?token=${password}`, { clientId });
       expect((await refused(`${url}?token=${password}`)).code).toBe(0x85);
       expect((await refused(url, { username: "ann", password: await service.token() })).code).toBe(0x87);
+    });
+  });
+
+  describe("with CLIENT_ID_IS_USERNAME a user", () => {
+    const url = () => broker.url.replace(/\/mqtt$/, "/mqtt/named");
+    const reasonString = "The credential is for another Client Identifier";
+
+    test("gets in by its own name only, whatever the credential", async () => {
+      const name = unique("name");
+      service.hook.set(name, { json: { result: "allow" } });
+      const password = await service.token({ sub: name });
+      for (const credentials of [
+        { username: name, password: "1" },
+        { username: "x", password },
+      ]) {
+        await admitted(url(), { clientId: name, ...credentials });
+        for (const clientId of [unique("other"), ""]) {
+          expect(await refused(url(), { clientId, ...credentials })).toMatchObject({
+            code: 0x85,
+            reasonString,
+          });
+        }
+        const version4 = await refused(url(), { protocolVersion: 4, ...credentials });
+        expect(version4.bytes).toEqual(connackOf(2));
+      }
+    });
+
+    test("whose credential came with the upgrade need not say its name again, but may not have another", async () => {
+      const name = unique("name");
+      const withToken = `${url()}?token=${await service.token({ sub: name })}`;
+      await admitted(withToken, { clientId: name });
+      const nameless = await admitted(withToken, { clientId: "" });
+      nameless.send({
+        cmd: "publish",
+        topic: "open/a",
+        payload: "1",
+        qos: 1,
+        messageId: 1,
+        dup: false,
+        retain: false,
+      });
+      expect((await nameless.next("puback")).messageId).toBe(1);
+      expect((await refused(withToken, { clientId: unique("other") })).code).toBe(0x85);
     });
   });
 

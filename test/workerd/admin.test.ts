@@ -181,6 +181,25 @@ describe("The policy", () => {
     expect((await ask("DELETE", `/bans?${query}`)).status).toBe(404);
   });
 
+  test("has bans of addresses and users, which are lifted in whatever notation they were asked for", async () => {
+    const bans = [
+      ["address", "2001:DB8::1", "2001:db8::/64"],
+      ["address", "203.0.113.9/24", "203.0.113.0/24"],
+      ["username", "\ufb01nn", "finn"],
+    ] as const;
+    for (const [by, value, kept] of bans) {
+      expect((await ask("POST", "/bans", { body: { by, value } })).status).toBe(201);
+      expect((await ask("GET", "/bans")).body.items).toEqual([{ by, value: kept }]);
+      const query = new URLSearchParams({ by, value }).toString();
+      expect((await ask("DELETE", `/bans?${query}`)).status).toBe(200);
+    }
+    const answer = await ask("POST", "/bans", { body: { by: "address", value: "203.0.113.0/33" } });
+    expect([answer.status, answer.body["detail"]]).toEqual([
+      400,
+      "value: must be an IP address or a network such as 203.0.113.0/24 or 2001:db8::/48",
+    ]);
+  });
+
   test("is not given rules that are none", async () => {
     const body = { rules: [{ ...rule, topicFilter: "a/#/b" }] };
     const answer = await ask("PUT", "/rules", { body });

@@ -1,6 +1,8 @@
 /** Limits against abuse, through sleeps of the object. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { publishPacket } from "./packets.ts";
+import { unadmittedSocketsMax } from "../../src/core/limits.ts";
+import type { Client } from "./client.ts";
+import { connectPacket, publishPacket } from "./packets.ts";
 import { TestNamespace } from "./test-namespace.ts";
 import type { TestObject } from "./test-object.ts";
 
@@ -16,6 +18,34 @@ beforeEach(() => {
     MESSAGES_BURST_MAX: "4",
   };
   object = new TestNamespace(1, settings).shard(0);
+});
+
+describe("Sockets whose client is not admitted", () => {
+  const headers = { upgrade: "websocket", "sec-websocket-protocol": "mqtt" };
+  const upgrade = () => object.stub.fetch("http://shard/mqtt", { headers });
+
+  test("are so many at most; one more gets 503, until another one is admitted or leaves", async () => {
+    const admitted = await object.connect("admitted");
+    const waiting: Client[] = [];
+    for (let count = 0; count < unadmittedSocketsMax; count += 1) waiting.push(await object.open());
+    const refused = await upgrade();
+    expect([refused.status, refused.webSocket, refused.headers.get("retry-after")]).toEqual([
+      503,
+      null,
+      "10",
+    ]);
+    expect(refused.headers.get("content-type")).toBe("application/problem+json");
+    expect(await refused.json()).toMatchObject({ status: 503, title: "Unavailable" });
+    await admitted.ping();
+    const [first, second] = waiting as [Client, Client];
+    first.send(connectPacket("first"));
+    await first.next("connack");
+    expect((await upgrade()).status).toBe(101);
+    expect((await upgrade()).status).toBe(503);
+    await second.vanish();
+    expect((await upgrade()).status).toBe(101);
+    expect((await upgrade()).status).toBe(503);
+  }, 60_000);
 });
 
 describe("An object that has slept", () => {

@@ -4,6 +4,7 @@ import { identityHeader, identityOf } from "../../src/auth/identity-header.ts";
 import { configOf } from "../../src/config.ts";
 import { handleUpgrade } from "../../src/edge/upgrade.ts";
 import type { Env } from "../../src/env.ts";
+import { problem } from "../../src/problem.ts";
 import { assignedClientIdHeader, clientAddressHeader } from "../../src/shard-address.ts";
 import { encodeClientPacket } from "../codec/client-encode.ts";
 import { connectPacket } from "./packets.ts";
@@ -16,6 +17,8 @@ class Edge {
   readonly requests: { readonly name: string; readonly request: Request }[] = [];
   readonly #variables: Readonly<Record<string, string>>;
   readonly #bindings: Partial<Env>;
+  /** What shards answer instead of opening a WebSocket. */
+  refusal: Response | undefined;
 
   constructor(variables: Readonly<Record<string, string>> = {}, bindings: Partial<Env> = {}) {
     this.#variables = variables;
@@ -48,6 +51,7 @@ class Edge {
 
   async #shard(name: string, request: Request): Promise<Response> {
     this.requests.push({ name, request });
+    if (this.refusal !== undefined) return this.refusal;
     const { 0: webSocket, 1: server } = new WebSocketPair();
     server.accept();
     return new Response(null, { status: 101, webSocket });
@@ -115,6 +119,32 @@ describe("An upgrade with a good token", () => {
     const { request } = edge.passed;
     expect(identityOf(request.headers)?.username).toBe("tom");
     expect(request.url).not.toContain("token");
+  });
+});
+
+describe("An upgrade to a shard that takes no more sockets", () => {
+  const detail = "Too many clients are waiting to be admitted";
+
+  function busyEdge(shards: string): Edge {
+    const edge = new Edge({ SHARDS: shards });
+    edge.refusal = problem(503, "Unavailable", detail, { "retry-after": "10" });
+    return edge;
+  }
+
+  test("is answered with 503, and when to come again", async () => {
+    for (const edge of [busyEdge("1"), busyEdge("8")]) {
+      const response = await edge.upgrade("?clientId=device-1");
+      expect([response.status, response.headers.get("retry-after")]).toEqual([503, "10"]);
+      expect(await detailOf(response)).toBe(detail);
+    }
+  });
+
+  test("has a relayed connection closed with 1013", async () => {
+    const { webSocket } = await busyEdge("8").upgrade();
+    const closed = new Promise<CloseEvent>((resolve) => webSocket?.addEventListener("close", resolve));
+    webSocket?.accept();
+    webSocket?.send(encodeClientPacket(connectPacket("device-2"), 5));
+    expect(await closed).toMatchObject({ code: 1013, reason: detail });
   });
 });
 
@@ -242,7 +272,7 @@ describe("An upgrade beyond the rate that Cloudflare counts", () => {
     expect(response.status).toBe(429);
     expect(response.headers.get("retry-after")).toBe("60");
     expect(await detailOf(response)).toMatch(/address/);
-    expect(keys).toEqual(["default 2001:db8:0:0::/64"]);
+    expect(keys).toEqual(["default 2001:db8::/64"]);
     expect(edge.requests).toEqual([]);
   });
 

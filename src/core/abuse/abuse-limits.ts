@@ -16,7 +16,7 @@ export interface AbuseLimits {
   readonly shardConnectsPerMinMax: number;
   /** The shard's share of what the namespace may have; a bound of the shard itself is `Limits.connectionsMax`. */
   readonly shardConnectionsMax: number;
-  /** One CONNECT more of a Client Identifier, from one address, is answered with a ban. */
+  /** One CONNECT more of a user, or else an address, with one Client Identifier, is answered with a ban. */
   readonly flaps: StrikeLimits;
   /** One failure more from an address, and it has to wait. */
   readonly failedLogins: StrikeLimits;

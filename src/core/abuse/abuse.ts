@@ -1,3 +1,4 @@
+import type { Presence } from "../access/bans.ts";
 import type { CostMeter } from "../cost/cost-meter.ts";
 import type { ClientPacket } from "../packet.ts";
 import { ReasonCode } from "../reason-code.ts";
@@ -48,11 +49,16 @@ export class Abuse {
     return undefined;
   }
 
-  /** By the address, too: nobody may have another client banned by using its name. */
-  flapRefusalOf(clientId: string, address: string | undefined, nowMs: number): Refusal | undefined {
-    if (this.#limits.flaps.max === 0) return undefined;
-    const name = `${address === undefined ? "" : addressKeyOf(address)} ${clientId}`;
-    return this.#flaps.isBanned(name, nowMs) || this.#flaps.strike(name, nowMs) ? flapping : undefined;
+  /**
+   * For a CONNECT whose credentials were accepted. Goes by who it is, too, so that nobody has another's Client Identifier
+   * banned by using it: who has neither a user name nor an address cannot be told from others, and has no limit.
+   */
+  flapRefusalOf({ clientId, username, address }: Presence, nowMs: number): Refusal | undefined {
+    const who = username ?? (address === undefined ? undefined : addressKeyOf(address));
+    if (this.#limits.flaps.max === 0 || who === undefined) return undefined;
+    // No part can have the character that separates them.
+    const name = [username === undefined ? "address" : "username", who, clientId].join("\0");
+    return this.#flaps.strike(name, nowMs) ? flapping : undefined;
   }
 
   noteFailedLogin(address: string | undefined, nowMs: number): void {

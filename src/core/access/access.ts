@@ -8,6 +8,7 @@ import type { Presence } from "./bans.ts";
 import { Bans } from "./bans.ts";
 import type { Owner } from "./identity.ts";
 import { anonymousIdentity } from "./identity.ts";
+import { normalPolicy } from "./normal-form.ts";
 import type { CompiledRules } from "./permissions.ts";
 import { Permissions, RuleCompiler } from "./permissions.ts";
 import type { Policy } from "./policy.ts";
@@ -68,7 +69,7 @@ export class Access {
   /** False for a policy that is not newer than the one that is known: nothing is done then. */
   replacePolicy(policy: Policy): boolean {
     if (this.isPolicyKnown && policy.version <= this.policy.version) return false;
-    this.#known = policy;
+    this.#known = normalPolicy(policy);
     this.#bans = undefined;
     this.#hasUnwritten = true;
     return true;
@@ -133,7 +134,10 @@ export class Access {
   }
 
   #read(): Policy | null {
-    if (this.#known === undefined) this.#known = this.#storage.readPolicy() ?? null;
+    if (this.#known === undefined) {
+      const stored = this.#storage.readPolicy();
+      this.#known = stored === undefined ? null : normalPolicy(stored);
+    }
     return this.#known;
   }
 

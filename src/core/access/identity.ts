@@ -3,6 +3,7 @@ import type { Rule } from "./rule.ts";
 /** Who a client is, once its credential has been verified. Kept in the attachment of its socket. */
 export interface Identity {
   readonly method: "anonymous" | "password" | "token" | "certificate" | "scram" | "hook";
+  /** In the form in which user names are compared. */
   readonly username?: string;
   /** The only Client Identifier that the client may use. */
   readonly clientId?: string;

@@ -1,7 +1,7 @@
 import type { Identity } from "../access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../authentication.ts";
 import { Times } from "../limits.ts";
-import type { AuthPacket, ConnectPacket } from "../packet.ts";
+import type { AuthPacket, ClientPacket, ConnectPacket } from "../packet.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { ShardContext } from "../shard-context.ts";
@@ -9,7 +9,7 @@ import { identityRefusalOf, readmit } from "./admitting.ts";
 import { clientIdOf, completeConnect, expiryOf, refuse } from "./connecting.ts";
 import type { Connection } from "./connection.ts";
 import { disconnect } from "./disconnecting.ts";
-import { ParkedInput } from "./parked-input.ts";
+import { noRoom, ParkedInput } from "./parked-input.ts";
 
 /** An attempt to authenticate. The host is asked at each step, and answers in its own time. */
 export interface Authentication {
@@ -22,7 +22,6 @@ export interface Authentication {
   state: unknown;
   /** The host has been asked, and has not answered. */
   isAsked: boolean;
-  readonly parked: ParkedInput;
 }
 
 /** CONNECT with an Authentication Method (section 4.12). */
@@ -39,8 +38,10 @@ export function beginMethod(
     return;
   }
   const authentication = begin(context, connection, { method, connect: packet }, nowMs);
+  if (authentication === undefined) return;
   const clientId = clientIdOf(connection, packet);
-  askNext(context, connection, authentication, method, clientId, packet.authenticationData);
+  const { authenticationData } = packet;
+  askNext(context, connection, authentication, { method, clientId, data: authenticationData }, nowMs);
 }
 
 /** CONNECT with a user name or a password. */
@@ -51,13 +52,15 @@ export function beginPassword(
   nowMs: number,
 ): void {
   const authentication = begin(context, connection, { connect: packet }, nowMs);
+  if (authentication === undefined) return;
   const { userName, password } = packet;
-  ask(context, connection, authentication, {
+  const request: AuthenticationRequest = {
     type: "password",
     clientId: clientIdOf(connection, packet),
     ...(userName !== undefined && { username: userName }),
     ...(password !== undefined && { password }),
-  });
+  };
+  ask(context, connection, authentication, request, nowMs);
 }
 
 /** AUTH from the client: the next step of an exchange, or the first of a new one (section 4.12.1). */
@@ -77,7 +80,9 @@ export function handleAuth(
   }
   const { connect } = authentication;
   const clientId = connect === undefined ? connection.client?.clientId : clientIdOf(connection, connect);
-  askNext(context, connection, authentication, method, clientId ?? "", packet.authenticationData);
+  const { authenticationData } = packet;
+  const step = { method, clientId: clientId ?? "", data: authenticationData };
+  askNext(context, connection, authentication, step, nowMs);
 }
 
 /** What is said to a packet has to wait for what is said to the credentials. */
@@ -96,10 +101,28 @@ export function awaitsHost({ authentication }: Connection): boolean {
 export function park(
   context: ShardContext,
   connection: Connection,
-  packet: Parameters<ParkedInput["add"]>[0],
+  packet: ClientPacket,
   nowMs: number,
 ): void {
-  if (connection.authentication?.parked.add(packet) === false) end(context, connection, tooMuch, nowMs);
+  const refusal = connection.parked?.park(packet);
+  if (refusal !== undefined) end(context, connection, refusal, nowMs);
+}
+
+/** Charges a client that is not admitted for bytes of a packet that is not complete; without room the connection ends. */
+export function holdUnfinished(
+  context: ShardContext,
+  connection: Connection,
+  unfinishedBytes: number,
+  nowMs: number,
+): void {
+  if (connection.client !== undefined) {
+    // Who was admitted at once has nothing that waits.
+    if (connection.authentication === undefined) connection.parked = undefined;
+    return;
+  }
+  if (unfinishedBytes === 0) return;
+  connection.parked ??= new ParkedInput(context.parking);
+  if (!connection.parked.keepUnfinished(unfinishedBytes)) end(context, connection, noRoom, nowMs);
 }
 
 /** The host's answer; false for one that nobody waits for any more. */
@@ -118,6 +141,7 @@ export function handleStep(
       handleContinue(context, connection, authentication, step, nowMs);
       break;
     case "success":
+      if (step.isFailedLogin === true) context.abuse.noteFailedLogin(connection.address, nowMs);
       handleSuccess(context, connection, authentication, step, nowMs);
       break;
     case "failure":
@@ -150,52 +174,55 @@ function beginAnew(
   return begin(context, connection, { method }, nowMs);
 }
 
+/** Undefined when there is no room for it, and the connection has been ended. */
 function begin(
-  { clock, parking }: ShardContext,
+  context: ShardContext,
   connection: Connection,
   what: Pick<Authentication, "method" | "connect">,
   nowMs: number,
-): Authentication {
-  const authentication = {
-    ...what,
-    sinceMs: nowMs,
-    state: undefined,
-    isAsked: false,
-    parked: new ParkedInput(parking),
-  };
+): Authentication | undefined {
+  const authentication = { ...what, sinceMs: nowMs, state: undefined, isAsked: false };
   connection.authentication = authentication;
-  clock.watchConnection(connection);
-  return authentication;
+  context.clock.watchConnection(connection);
+  connection.parked ??= new ParkedInput(context.parking);
+  if (what.connect === undefined || connection.parked.keepConnect(what.connect)) return authentication;
+  end(context, connection, noRoom, nowMs);
+  return undefined;
 }
 
 function askNext(
   context: ShardContext,
   connection: Connection,
   authentication: Authentication,
-  method: string,
-  clientId: string,
-  data: Uint8Array | undefined,
+  { method, clientId, data }: { method: string; clientId: string; data: Uint8Array | undefined },
+  nowMs: number,
 ): void {
   const { state } = authentication;
-  ask(context, connection, authentication, {
+  const request: AuthenticationRequest = {
     type: "method",
     method,
     clientId,
     ...(data !== undefined && { data }),
     ...(state !== undefined && { state }),
-  });
+  };
+  ask(context, connection, authentication, request, nowMs);
 }
 
 function ask(
-  { output }: ShardContext,
+  context: ShardContext,
   connection: Connection,
   authentication: Authentication,
   request: AuthenticationRequest,
+  nowMs: number,
 ): void {
+  if (!context.parking.ask(connection.connectionId, request)) {
+    end(context, connection, noRoom, nowMs);
+    return;
+  }
   authentication.isAsked = true;
   connection.attempt += 1;
   const { attempt, connectionId } = connection;
-  output.push({ type: "authenticate", connectionId, attempt, request });
+  context.output.push({ type: "authenticate", connectionId, attempt, request });
 }
 
 function handleContinue(
@@ -237,6 +264,8 @@ function handleSuccess(
     return;
   }
   connection.authentication = undefined;
+  connection.parked?.release();
+  connection.parked = undefined;
   const answer = {
     ...(method !== undefined && { authenticationMethod: method }),
     ...(data !== undefined && method !== undefined && { authenticationData: data }),
@@ -260,8 +289,7 @@ function handleSuccess(
 
 /** Before CONNACK by CONNACK, after it by DISCONNECT ([MQTT-4.12.0-4], [MQTT-4.12.1-2]). */
 function end(context: ShardContext, connection: Connection, refusal: Refusal, nowMs: number): void {
-  const { connect, parked } = connection.authentication ?? {};
-  parked?.take();
+  const { connect } = connection.authentication ?? {};
   connection.authentication = undefined;
   if (connect !== undefined) {
     refuse(context, connection, connect.protocolVersion, refusal);
@@ -305,9 +333,4 @@ const unanswered: Refusal = {
 const unansweredQuestion: Refusal = {
   reasonCode: ReasonCode.ImplementationSpecificError,
   reasonString: "A password is checked in one step",
-};
-
-const tooMuch: Refusal = {
-  reasonCode: ReasonCode.QuotaExceeded,
-  reasonString: "Too much was sent before the credentials were checked",
 };

@@ -36,11 +36,14 @@ export function completeConnect(
   authentication: AuthenticationAnswer,
   nowMs: number,
 ): void {
-  const { config, output, sessions } = context;
+  const { abuse, config, output, sessions } = context;
   const clientId = clientIdOf(connection, packet);
-  const crowd = crowdRefusalOf(context, clientId) ?? roomRefusalOf(context, packet, clientId);
-  if (crowd !== undefined) {
-    refuse(context, connection, packet.protocolVersion, crowd);
+  const refusal =
+    abuse.flapRefusalOf({ clientId, username: identity.username, address: connection.address }, nowMs) ??
+    crowdRefusalOf(context, clientId) ??
+    roomRefusalOf(context, packet, clientId);
+  if (refusal !== undefined) {
+    refuse(context, connection, packet.protocolVersion, refusal);
     return;
   }
   const answer = { ...connackOf(config.limits, packet, clientId), ...authentication };
@@ -107,7 +110,6 @@ export function connectRefusalOf(
     abuse.arrivalRefusalOf(address, nowMs) ??
     clientIdRefusalOf(connection, clientId, limits) ??
     placeRefusalOf(context, clientId) ??
-    abuse.flapRefusalOf(clientId, address, nowMs) ??
     banRefusalOf(context, connection, clientId, nowMs) ??
     (packet.will && capabilityRefusalOf(packet.will, limits)) ??
     (packet.will && messageRefusalOf(packet.will, limits, isUtf8))

@@ -8,6 +8,7 @@ import { Times } from "../limits.ts";
 import { AckQueue } from "./ack-queue.ts";
 import type { Authentication } from "./authenticating.ts";
 import { OutboundTopicAliases } from "./outbound-topic-aliases.ts";
+import type { ParkedInput } from "./parked-input.ts";
 import type { Refusal } from "../refusal.ts";
 import { ReasonCode } from "../reason-code.ts";
 import type { Session } from "../session/session.ts";
@@ -67,9 +68,11 @@ export class Connection {
   holdsOutput = false;
   /** It is CONNACK that waits: nothing may come before it. */
   awaitsConnack = false;
-  isClosed = false;
+  /** What is held of it until it is admitted, or while it authenticates anew. */
+  parked: ParkedInput | undefined;
   /** Sent in the present turn, which the socket does not know yet. */
   turnBytes = 0;
+  #isClosed = false;
   #identity: Identity | undefined;
   #identityBytes = 0;
   #publishAcks: AckQueue | undefined;
@@ -107,6 +110,16 @@ export class Connection {
   identify(identity: Identity): void {
     this.#identity = identity;
     this.#identityBytes = identitySizeBytes(identity);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** It is over here, whatever becomes of its socket: nothing is held for it any more. */
+  end(): void {
+    this.#isClosed = true;
+    this.parked?.clear();
   }
 
   /** When the identity ends, and the connection of an admitted client with it. */

@@ -59,9 +59,8 @@ export function hangUp(
 /** The Network Connection is gone: what becomes of its session and Will. */
 export function detach(context: ShardContext, connection: Connection, nowMs: number): void {
   const { session } = connection;
-  connection.isClosed = true;
+  connection.end();
   connection.session = undefined;
-  connection.authentication?.parked.take();
   if (session === undefined || session.connection !== connection) return;
   context.abuse.dailyMessages.leave(connection, session.clientId);
   context.sessions.disconnect(session, nowMs);

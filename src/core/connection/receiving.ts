@@ -15,6 +15,7 @@ import {
   beginPassword,
   handleAuth,
   handleStep,
+  holdUnfinished,
   isParked,
   park,
 } from "./authenticating.ts";
@@ -32,24 +33,27 @@ export interface Received {
   /** What follows the packets and is none. */
   readonly fault?: Fault;
   readonly sizeBytes: number;
-  /** The message ended inside a packet, whose other bytes are awaited. */
-  readonly unfinished: boolean;
+  /** What is kept of a packet that the message ended inside of; 0: it did not. */
+  readonly unfinishedBytes: number;
 }
 
 /** A message from a client. What follows credentials waits until they are verified. */
 export function receive(
   context: ShardContext,
   connection: Connection,
-  { packets, fault, sizeBytes, unfinished }: Received,
+  { packets, fault, sizeBytes, unfinishedBytes }: Received,
   nowMs: number,
 ): void {
+  // It is part of a packet now, or is counted again.
+  connection.parked?.keepUnfinished(0);
   connection.lastSeenAtMs = packets.length > 0 ? nowMs : connection.lastSeenAtMs;
   const excess = context.abuse.bytesRefusalOf(connection, sizeBytes, nowMs);
   if (excess === undefined) handlePackets(context, connection, packets, nowMs);
   else slowDown(context, connection, excess, nowMs);
   if (fault !== undefined && !connection.isClosed) handleFault(context, connection, fault, nowMs);
   if (connection.isClosed) return;
-  noteUnfinished(context, connection, unfinished, packets.length > 0, nowMs);
+  noteUnfinished(context, connection, unfinishedBytes, packets.length > 0, nowMs);
+  if (connection.isClosed) return;
   if (connection.isLastSeenStale) context.output.outdatedAttachments.add(connection);
 }
 
@@ -61,7 +65,7 @@ export function receiveStep(
   step: AuthenticationStep,
   nowMs: number,
 ): void {
-  const parked = connection.authentication?.parked;
+  const { parked } = connection;
   if (!handleStep(context, connection, attempt, step, nowMs) || parked === undefined) return;
   const packets = parked.take();
   if (!connection.isClosed) handlePackets(context, connection, packets, nowMs);
@@ -74,7 +78,7 @@ export function receiveStep(
 
 /** The socket is gone; true when that has to wait for what was sent before. */
 export function hangsUpLater(connection: Connection): boolean {
-  const parked = connection.authentication?.parked;
+  const { parked } = connection;
   // Nobody is owed anything by a client that sent no more than its credentials, and left.
   if (parked === undefined || parked.isEmpty || !awaitsHost(connection)) return false;
   parked.isHungUp = true;
@@ -95,26 +99,27 @@ function handlePackets(
 }
 
 function handleFault(context: ShardContext, connection: Connection, fault: Fault, nowMs: number): void {
-  if (connection.authentication !== undefined && awaitsHost(connection)) {
-    connection.authentication.parked.fault = fault;
+  if (connection.parked !== undefined && awaitsHost(connection)) {
+    connection.parked.fault = fault;
   } else {
     refuseBytes(context, connection, fault, nowMs);
   }
 }
 
 function noteUnfinished(
-  { clock }: ShardContext,
+  context: ShardContext,
   connection: Connection,
-  unfinished: boolean,
+  unfinishedBytes: number,
   progressed: boolean,
   nowMs: number,
 ): void {
-  if (!unfinished) {
+  if (unfinishedBytes === 0) {
     connection.unfinishedSinceMs = undefined;
   } else if (progressed || connection.unfinishedSinceMs === undefined) {
     connection.unfinishedSinceMs = nowMs;
-    clock.watchConnection(connection);
+    context.clock.watchConnection(connection);
   }
+  holdUnfinished(context, connection, unfinishedBytes, nowMs);
 }
 
 /** One packet from a client. All but PINGREQ need what a sleeping shard has forgotten. */

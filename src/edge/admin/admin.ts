@@ -1,7 +1,7 @@
 /** The administration: what operators do over HTTP. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { version } from "../../version.ts";
-import { problem } from "../problem.ts";
+import { problem } from "../../problem.ts";
 import { auditRoutes } from "./audit.ts";
 import { clientRoutes } from "./clients.ts";
 import { namespaceRoutes } from "./namespaces.ts";

@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import { roleNameSchema, ruleSchema } from "../../auth/rule-schema.ts";
+import { normalBan } from "../../core/access/normal-form.ts";
 import type { Policy } from "../../core/access/policy.ts";
-import { banSchema, policyContentSchema } from "../../registry/schemas.ts";
+import { banSchema, banTargetSchema, policyContentSchema } from "../../registry/schemas.ts";
 import { changePolicy, etagOf } from "./policy-change.ts";
 import { failure, nothingThere } from "./problem-error.ts";
 import { type AddRoute, descriptionOf, documented, route } from "./route.ts";
@@ -19,7 +20,6 @@ const roleParam = z.object({
 const roleSchema = z.object({ role: z.string(), rules: z.array(documented(ruleSchema)).readonly() });
 /** Every change of the policy takes it. */
 const headers = z.object({ "if-match": z.string().optional() });
-const banQuery = banSchema.pick({ by: true, value: true });
 
 const wholeRoutes: readonly AddRoute[] = [
   route({
@@ -158,10 +158,10 @@ const banRoutes: readonly AddRoute[] = [
     needs: "policy:write",
     summary: "Lifts a ban",
     headers,
-    query: banQuery,
+    query: banTargetSchema,
     answer: changedAnswer,
     handle: (request) => {
-      const { by, value } = request.query;
+      const { by, value } = normalBan(request.query) ?? request.query;
       const edit = (policy: Policy) => {
         const bans = without(policy, by, value);
         if (bans.length === policy.bans.length) throw nothingThere("There is no such ban");

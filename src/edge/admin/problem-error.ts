@@ -1,4 +1,4 @@
-import { problem } from "../problem.ts";
+import { problem } from "../../problem.ts";
 
 /** Ends a request of the administration with that answer. */
 export class ProblemError extends Error {

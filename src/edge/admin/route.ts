@@ -7,7 +7,7 @@ import type { Env } from "../../env.ts";
 import { RegistryClient } from "../../registry-client.ts";
 import { settingsOf } from "../../settings.ts";
 import { authorize } from "./authorization.ts";
-import { problem } from "../problem.ts";
+import { problem } from "../../problem.ts";
 import { nothingThere } from "./problem-error.ts";
 import type { NeededScope } from "./scopes.ts";
 import { Shards } from "./shards.ts";

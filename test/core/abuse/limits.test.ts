@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { AbuseLimits } from "../../../src/core/abuse/abuse-limits.ts";
 import { defaultAbuseLimits } from "../../../src/core/abuse/abuse-limits.ts";
+import type { Identity } from "../../../src/core/access/identity.ts";
+import { anonymousIdentity } from "../../../src/core/access/identity.ts";
 import type { AuthenticationStep } from "../../../src/core/authentication.ts";
 import { ReasonCode } from "../../../src/core/reason-code.ts";
 import type { HarnessOptions } from "../harness.ts";
@@ -296,6 +298,10 @@ describe("CONNECTs that come too often", () => {
   });
 });
 
+function userOf(username: string): Identity {
+  return { method: "password", username, roles: [], claims: {}, rules: [] };
+}
+
 describe("connections beyond the namespace's", () => {
   test.each(versions)("of version %i get 0x97, but a takeover is none more", (protocolVersion) => {
     const shard = setUp({ shardConnectionsMax: 1 });
@@ -322,6 +328,53 @@ describe("a client that connects again and again", () => {
     connackCodes(shard, 4, { clientId: "c", address: "192.0.2.1" });
     expect(connackCodes(shard, 1, { clientId: "c", address: "192.0.2.2" })).toEqual([Success]);
     expect(connackCodes(shard, 1, { clientId: "d", address: "192.0.2.1" })).toEqual([Success]);
+  });
+
+  test("is known by its user name rather than by its address, if it has one", () => {
+    const shard = setUp({ flaps });
+    const ann = { clientId: "c", identity: userOf("ann") };
+    const codes = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].flatMap((address) =>
+      connackCodes(shard, 1, { ...ann, address }),
+    );
+    expect(codes).toEqual([Success, Success, Banned]);
+    expect(connackCodes(shard, 1, { ...ann })).toEqual([Banned]);
+    const others = [{ identity: userOf("bob") }, { address: "192.0.2.1" }, {}];
+    for (const other of others) {
+      expect(connackCodes(shard, 1, { clientId: "c", ...other })).toEqual([Success]);
+    }
+  });
+
+  test("is not banned when it has neither a user name nor an address: it could be anybody", () => {
+    const shard = setUp({ flaps });
+    expect(new Set(connackCodes(shard, 10, { clientId: "c" }))).toEqual(new Set([Success]));
+  });
+
+  test("is not confused with one whose names are the same, put together", () => {
+    const shard = setUp({ flaps });
+    connackCodes(shard, 4, { clientId: "b c", identity: userOf("a") });
+    expect(connackCodes(shard, 1, { clientId: "c", identity: userOf("a b") })).toEqual([Success]);
+  });
+
+  test("without the credentials for it is not counted: nobody has another's identifier banned", () => {
+    const shard = setUp(
+      { flaps },
+      {
+        authenticates: true,
+        allowsAnonymous: false,
+        authenticate: (request) =>
+          request.type === "password" && textOf(request.password ?? bytesOf("")) === "right"
+            ? { type: "success", identity: userOf("ann") }
+            : { type: "failure", reasonCode: ReasonCode.NotAuthorized, reasonString: "No" },
+      },
+    );
+    const options = { clientId: "c", userName: "ann", address: "192.0.2.1" };
+    connackCodes(shard, 10, { ...options, password: bytesOf("wrong") });
+    connackCodes(shard, 10, { clientId: "c", identity: { ...userOf("ann"), clientId: "other" } });
+    expect(connackCodes(shard, 3, { ...options, password: bytesOf("right") })).toEqual([
+      Success,
+      Success,
+      Banned,
+    ]);
   });
 
   test("slowly enough is not banned", () => {
@@ -363,6 +416,19 @@ describe("wrong credentials from one address", () => {
     expect(connackCodes(shard, 1, { ...right, address: "192.0.2.2" })).toEqual([Success]);
     shard.advance(120_000);
     expect(connackCodes(shard, 1, right)).toEqual([Success]);
+  });
+
+  test("are those that nobody took, too, where the client gets in without any", () => {
+    const guessing: AuthenticationStep = {
+      type: "success",
+      identity: anonymousIdentity,
+      isFailedLogin: true,
+    };
+    const shard = setUp({ failedLogins }, { authenticates: true, authenticate: () => guessing });
+    const { address } = wrong;
+    expect(connackCodes(shard, 4, wrong)).toEqual([Success, Success, Success, ConnectionRateExceeded]);
+    expect(connackCodes(shard, 1, { address })).toEqual([ConnectionRateExceeded]);
+    expect(connackCodes(shard, 1, { address: "192.0.2.2" })).toEqual([Success]);
   });
 
   test("are not those that could not be checked", () => {

@@ -282,6 +282,33 @@ describe("an anonymous client", () => {
   });
 });
 
+describe("rules of a user", () => {
+  const notA = deny("a");
+  const all = allow("#");
+
+  test("are those of its name, whatever way the policy writes it", () => {
+    const subject = access({ users: { "\ufb01nn": [notA, all] } });
+    const permissions = subject.permissionsFor({ ...named, username: "finn" }, "c");
+    expect([permissions.mayPublish("a", 0, false), permissions.mayPublish("b", 0, false)]).toEqual([
+      false,
+      true,
+    ]);
+  });
+
+  test("come first from the name in normal form, if a policy has several ways to write it", () => {
+    for (const users of [
+      { finn: [notA], "\ufb01nn": [all] },
+      { "\ufb01nn": [all], finn: [notA] },
+    ]) {
+      const permissions = access({ users }).permissionsFor({ ...named, username: "finn" }, "c");
+      expect([permissions.mayPublish("a", 0, false), permissions.mayPublish("b", 0, false)]).toEqual([
+        false,
+        true,
+      ]);
+    }
+  });
+});
+
 describe("bans", () => {
   const nowMs = 1000;
   const banning = access({
@@ -292,6 +319,13 @@ describe("bans", () => {
       { by: "username", value: "cid", untilMs: nowMs },
       { by: "client", value: "twice", untilMs: nowMs + 5 },
       { by: "client", value: "twice", untilMs: nowMs - 5 },
+      { by: "address", value: "203.0.113.0/24" },
+      { by: "address", value: "192.0.2.7" },
+      { by: "address", value: "2001:DB8:1::/48" },
+      { by: "username", value: "\ufb01nn" },
+      // An old policy may have what is refused today.
+      { by: "address", value: "somewhere" },
+      { by: "username", value: "\u0007" },
     ],
   });
 
@@ -303,6 +337,17 @@ describe("bans", () => {
     [{ clientId: "two", username: "cid" }, false],
     [{ clientId: "two", username: "one" }, false],
     [{ clientId: "two", address: "2001:db8::1" }, true],
+    [{ clientId: "two", address: "2001:db8:0:0:1::2" }, true],
+    [{ clientId: "two", address: "2001:db8:0:1::1" }, false],
+    [{ clientId: "two", address: "2001:0db8:0001:ffff::1" }, true],
+    [{ clientId: "two", address: "203.0.113.200" }, true],
+    [{ clientId: "two", address: "203.0.114.1" }, false],
+    [{ clientId: "two", address: "::ffff:203.0.113.1" }, true],
+    [{ clientId: "two", address: "::ffff:c000:207" }, true],
+    [{ clientId: "two", address: "192.0.2.8" }, false],
+    [{ clientId: "two", address: "somewhere" }, false],
+    [{ clientId: "two", username: "finn" }, true],
+    [{ clientId: "two", username: "\u0007" }, false],
     [{ clientId: "twice" }, true],
   ])("%o: %s", (presence, isBanned) => {
     expect(banning.isBanned(presence, nowMs)).toBe(isBanned);
