@@ -1,5 +1,4 @@
 /** What `npm run admin` is asked for, as a request to the administration. */
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import {
   type Command,
@@ -11,6 +10,7 @@ import {
   type Flags,
   wholeNumber,
 } from "./admin-commands.ts";
+import { operatorTokenOf } from "./operator-token.ts";
 import { errorMessage, UsageError } from "./start-error.ts";
 
 export type AdminRequest = {
@@ -57,7 +57,7 @@ export function parseAdminCommand(
   const input = inputOf(command, flags, values);
   return {
     url: urlOf(flags.url ?? environment["DURAMQ_URL"] ?? DEFAULT_URL),
-    token: tokenOf(flags["token-file"], environment),
+    token: operatorTokenOf(flags["token-file"], environment),
     json: flags.json ?? false,
     request: requestOf(words, command, flags, values),
     ...(input !== undefined && { input }),
@@ -180,24 +180,6 @@ function urlOf(text: string): URL {
   if (url.username !== "" || url.password !== "")
     throw new UsageError("--url (DURAMQ_URL) must have no user name and no password");
   return url;
-}
-
-function tokenOf(path: string | undefined, environment: Environment): string {
-  const token = path === undefined ? environment["OPERATOR_TOKEN"] : read(path);
-  if (token === undefined || token.trim() === "") {
-    throw new UsageError("a token is needed: OPERATOR_TOKEN in the environment, or --token-file");
-  }
-  // What is no header would be told of with its value.
-  if (!/^[\x21-\x7e]+$/.test(token.trim())) throw new UsageError("the token must be one word of ASCII");
-  return token.trim();
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`--token-file: ${errorMessage(error)}`);
-  }
 }
 
 function parseFlags(args: readonly string[]): { flags: Flags; positionals: readonly string[] } {

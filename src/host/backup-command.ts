@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { operatorTokenOf } from "./operator-token.ts";
 import { errorMessage, StartError } from "./start-error.ts";
 
 export interface BackupCommand {
@@ -15,7 +16,7 @@ const OPTIONS = {
   url: { type: "string" },
   namespace: { type: "string" },
   file: { type: "string" },
-  token: { type: "string" },
+  "token-file": { type: "string" },
   replace: { type: "boolean" },
   help: { type: "boolean" },
 } as const;
@@ -26,7 +27,7 @@ export const BACKUP_HELP_TEXT = `Usage: npm run backup -- export --url URL --fil
   --url URL          the broker, such as http://127.0.0.1:8787
   --file FILE        the backup
   --namespace NAME   another namespace than the default one
-  --token TOKEN      the broker's OPERATOR_TOKEN; better in the environment under that name
+  --token-file FILE  holds the broker's OPERATOR_TOKEN, if that is not in the environment
   --replace          import over retained messages and sessions that exist already
   --help             show this text
 `;
@@ -43,12 +44,10 @@ export function parseBackupCommand(
     throw new StartError('say "export" or "import" (see --help)');
   }
   if (values.replace && action === "export") throw new StartError("--replace is for imports");
-  const token = values.token ?? environment["OPERATOR_TOKEN"];
-  if (token === undefined || token === "") throw new StartError("OPERATOR_TOKEN is not set (see --help)");
   return {
     action,
     endpoint: endpointOf(values.url, values.namespace),
-    token,
+    token: operatorTokenOf(values["token-file"], environment),
     path: required("file", values.file),
     replaces: values.replace ?? false,
   };
