@@ -16,7 +16,19 @@ export const policyBytesMax = 512 * 1024;
 const name = z.string().min(1).max(nameLengthMax);
 const rules = z.array(ruleSchema).max(rulesPerListMax);
 const rulesByName = (key: z.ZodString) =>
-  z.record(key, rules).refine((lists) => Object.keys(lists).length <= listsMax, { error: "too many names" });
+  z.preprocess(
+    refuseUnusableName,
+    z
+      .record(key, rules)
+      .refine((lists) => Object.keys(lists).length <= listsMax, { error: "too many names" }),
+  );
+
+/** A record would leave it out without a word, and with it what it denies. */
+function refuseUnusableName(lists: unknown, context: z.RefinementCtx): unknown {
+  if (typeof lists === "object" && lists !== null && Object.hasOwn(lists, "__proto__"))
+    context.addIssue({ code: "custom", message: '"__proto__" cannot be a name' });
+  return lists;
+}
 
 const noUserName = `must be a user name: ${nameBytesMax} bytes at most, and no control character`;
 const namedTwice = "is the same user name as another one, in another notation";

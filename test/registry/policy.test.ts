@@ -162,6 +162,13 @@ describe("Names and addresses", () => {
     ]);
   });
 
+  test.each(["roles", "users", "clients"])("that nothing can be kept under are refused: %s", (lists) => {
+    const asked = JSON.parse(`{"${lists}": {"__proto__": []}}`);
+    expect(policyContentSchema.safeParse(asked).error?.issues).toMatchObject([
+      { path: [lists], message: '"__proto__" cannot be a name' },
+    ]);
+  });
+
   test("in an older policy are read so, and those that cannot be used are left out", () => {
     const store = storeIn(database);
     const bans = [written, { by: "address", value: "somewhere" } as const];
