@@ -172,12 +172,15 @@ export class Shard extends DurableObject<Env> {
     return host.setPolicy(policy);
   }
 
-  /** What is known of the users may no longer hold: connections end, and credentials are verified anew. */
-  forgetUsers(usernames: Usernames): void {
+  /**
+   * What is known of the users may no longer hold: connections end, and credentials are verified anew. False when not all
+   * may have ended: it has to come again.
+   */
+  forgetUsers(usernames: Usernames): boolean {
     const host = this.#awake();
     host.noteBilledCall();
     this.#authenticator.forget(usernames);
-    host.revoke(usernames);
+    return host.revoke(usernames);
   }
 
   /** A page of the clients that are connected here, as of what operators ask in general. */

@@ -266,6 +266,20 @@ describe("A password", () => {
   });
 });
 
+test("A shard that fails at ending the connections of a user says so, and ends them when it is told again", async () => {
+  const namespace = await new GuardedNamespace().withUser("ann");
+  const { client } = await namespace.attempt(login("ann", "pencil"));
+  const shard = namespace.shard(0);
+  await shard.evict();
+  // PINGREQ needs nothing of what sleeping forgot.
+  await client.ping();
+  shard.instruments.failNext = "query";
+  expect(await shard.stub.forgetUsers(["ann"])).toBe(false);
+  await client.ping();
+  expect(await shard.stub.forgetUsers(["ann"])).toBe(true);
+  expect((await client.next("disconnect")).reasonCode).toBe(ReasonCode.NotAuthorized);
+});
+
 describe("A shard that has never been told the policy", () => {
   const ban: Policy = { ...emptyPolicy, bans: [{ by: "client", value: "client" }] };
 
