@@ -22,6 +22,7 @@ import {
   shardStub,
 } from "../shard-address.ts";
 import { RegistryClient } from "../registry-client.ts";
+import { inTime } from "../in-time.ts";
 import { problem } from "../problem.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
@@ -292,7 +293,7 @@ export class Shard extends DurableObject<Env> {
 
   async #askForPolicy(host: ShardHost): Promise<void> {
     try {
-      const policy = await this.#registry.policies.policy(this.#index);
+      const policy = await inTime(this.#registry.policies.policy(this.#index), Times.incompletePacketMs);
       if (host.setPolicy(policy) < policy.version) throw new Error("The policy could not be kept");
     } catch (error) {
       this.#policyAsked = undefined;

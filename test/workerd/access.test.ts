@@ -1,7 +1,7 @@
 /** Users of the registry, as clients see them, and what it costs to know them. */
 import { env } from "cloudflare:workers";
 import { SignJWT } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Config, configOf } from "../../src/config.ts";
 import { emptyPolicy, type Policy } from "../../src/core/access/policy.ts";
 import type { ConnectPacket, ProtocolVersion } from "../../src/core/packet.ts";
@@ -321,6 +321,17 @@ describe("A shard that has never been told the policy", () => {
       expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: ReasonCode.Banned });
     }
     expect(told).toEqual([1, 1]);
+  });
+
+  test("takes no client when there is no answer in time, and asks again", async () => {
+    const namespace = new GuardedNamespace({ ANONYMOUS: "true" });
+    namespace.watch.beforeAnswer = () => new Promise(() => {});
+    const refused = expect(namespace.attempt()).rejects.toThrow("no answer");
+    await vi.waitFor(() => expect(namespace.watch.calls).toEqual(["policy"]));
+    await namespace.shard(0).stub.fireTimer();
+    await refused;
+    namespace.watch.beforeAnswer = () => Promise.resolve();
+    expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: 0 });
   });
 
   test("takes no client when it cannot learn it, and asks again", async () => {
