@@ -326,10 +326,10 @@ describe("A shard that has never been told the policy", () => {
   test("takes no client when there is no answer in time, and asks again", async () => {
     const namespace = new GuardedNamespace({ ANONYMOUS: "true" });
     namespace.watch.beforeAnswer = () => new Promise(() => {});
-    const refused = expect(namespace.attempt()).rejects.toThrow("no answer");
+    const refused = namespace.attempt().catch(String);
     await vi.waitFor(() => expect(namespace.watch.calls).toEqual(["policy"]));
     await namespace.shard(0).stub.fireTimer();
-    await refused;
+    expect(await refused).toContain("no answer");
     namespace.watch.beforeAnswer = () => Promise.resolve();
     expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: 0 });
   });
