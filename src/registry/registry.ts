@@ -76,6 +76,7 @@ export class Registry extends DurableObject<Env> {
       clearAlarm: () => void state.storage.deleteAlarm(),
     });
     this.#users = new UserBucket(database, this.#news, this.#push, nowMs);
+    if (this.#news.pendingCount > 0) void state.blockConcurrencyWhile(() => this.#ensureAlarm());
   }
 
   /** In ms since 1970. */
@@ -175,6 +176,11 @@ export class Registry extends DurableObject<Env> {
 
   auditEntries(beforeSeq?: number, count?: number): AuditEntry[] {
     return this.#audit.page(beforeSeq, count);
+  }
+
+  /** The runtime gives up an alarm that fails again and again, as it does while the settings cannot be used. */
+  async #ensureAlarm(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) this.#push.guard();
   }
 
   async #tellPolicy(shard: number): Promise<boolean> {
