@@ -30,6 +30,7 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   version: { values: [] },
   subprotocol: { values: [] },
   problem: { values: [] },
+  "in-time": { values: [] },
   setting: { values: [] },
   auth: { values: ["auth", "setting", "core"] },
   config: { values: ["version", "setting", "core", "codec", "auth"] },
@@ -41,19 +42,19 @@ const LAYERS: Record<string, { readonly values: readonly string[]; readonly type
   "registry-address": { values: ["object-place", "core"], types: ["config", "env"] },
   "registry-client": { values: ["registry-address", "auth"], types: ["config", "env", "registry"] },
   registry: {
-    values: ["registry", "core", "auth", "storage", "config", "registry-address", "shard-address"],
+    values: "registry core auth storage config registry-address shard-address in-time".split(" "),
     types: ["env"],
   },
   shard: {
     values:
-      "shard core codec storage backup auth config settings registry-client shard-address subprotocol problem".split(
+      "shard core codec storage backup auth config settings registry-client shard-address subprotocol problem in-time".split(
         " ",
       ),
     types: ["env"],
   },
   edge: {
     values:
-      "edge core codec backup auth config settings version registry shard-address registry-client subprotocol problem".split(
+      "edge core codec backup auth config settings version registry shard-address registry-client subprotocol problem in-time".split(
         " ",
       ),
     types: ["env"],

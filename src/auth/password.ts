@@ -4,6 +4,7 @@ import type { AuthenticationStep } from "../core/authentication.ts";
 import type { Refusal } from "../core/refusal.ts";
 import { fromUtf8 } from "./bytes.ts";
 import { ExpiringCache } from "./expiring-cache.ts";
+import { ForgottenUsers } from "./forgotten-users.ts";
 import { KeyedDigest } from "./keyed-digest.ts";
 import { allow, deny, refusals, unknown, type Verdict } from "./provider.ts";
 import { passwordBytesMax, prepared, usernameBytesMax } from "./sasl-prep.ts";
@@ -21,8 +22,8 @@ interface Login {
 
 /** Of the host; the core keeps it from one message to the next, as something it cannot look into. */
 interface ExchangeState extends ScramState {
-  /** How often users had been forgotten when it began. */
-  readonly forgotten: number;
+  /** When it began, as {@link ForgottenUsers} count. */
+  readonly sinceCount: number;
   readonly rights?: UserRights;
 }
 
@@ -33,8 +34,8 @@ export class PasswordProvider {
   readonly #digest = new KeyedDigest();
   /** Questions under way. Devices that share a login reconnect all at once: that is one question, and no guessing. */
   readonly #asked = new Map<string, Promise<PasswordAnswer>>();
-  /** Counts what was forgotten: an answer that was on its way then is not kept. */
-  #forgotten = 0;
+  /** An answer about a user that was on its way then does not count. */
+  readonly #forgotten = new ForgottenUsers();
 
   constructor(users: Users, nowMs: () => number) {
     this.#users = users;
@@ -50,12 +51,12 @@ export class PasswordProvider {
     const cacheKey = await this.#digest.of(`${name}\0${text}`);
     const known = this.#logins.get(cacheKey, this.#nowMs());
     if (known !== undefined) return allow(identityOf("password", known));
-    const forgotten = this.#forgotten;
+    const sinceCount = this.#forgotten.count;
     const answer = await this.#ask(cacheKey, name, text);
     switch (answer.type) {
       case "verified":
         // What was true when it was asked may not be any more.
-        if (forgotten !== this.#forgotten) return deny(refusals.busy);
+        if (this.#forgotten.hasSince(name, sinceCount)) return deny(refusals.busy);
         this.#logins.set(cacheKey, answer, this.#nowMs() + cacheMsMax);
         return allow(identityOf("password", answer));
       case "wrong":
@@ -75,7 +76,7 @@ export class PasswordProvider {
 
   /** What is known of the users may have changed. */
   forget(usernames: Usernames): void {
-    this.#forgotten += 1;
+    this.#forgotten.note(usernames);
     this.#asked.clear();
     const names = usernames === "all" ? undefined : new Set(usernames);
     this.#logins.deleteWhere((login) => names?.has(login.username) !== false);
@@ -94,7 +95,7 @@ export class PasswordProvider {
   async #begin(data: Uint8Array): Promise<AuthenticationStep> {
     const first = parseClientFirst(data);
     if (first === undefined) return failure(refusals.notScram);
-    const forgotten = this.#forgotten;
+    const sinceCount = this.#forgotten.count;
     const answer = await this.#users.scramVerifier(first.username);
     if (answer.type === "busy") return failure(refusals.busy);
     const { data: serverFirst, state } = challenge(first, answer.verifier);
@@ -102,18 +103,18 @@ export class PasswordProvider {
     return {
       type: "continue",
       data: serverFirst,
-      state: { ...state, forgotten, ...(rights !== undefined && { rights }) } satisfies ExchangeState,
+      state: { ...state, sinceCount, ...(rights !== undefined && { rights }) } satisfies ExchangeState,
     };
   }
 
   async #finish(data: Uint8Array, state: ExchangeState): Promise<AuthenticationStep> {
-    const { username, rights } = state;
+    const { username, rights, sinceCount } = state;
     const serverFinal = await prove(data, state);
     if (serverFinal === undefined || rights === undefined) return failure(refusals.wrongPassword);
     // Who has shown the password gets in, whether or not that could be noted.
     await this.#users.loginSucceeded(username).catch(() => {});
     // Rights are those of the first step; a user who has changed meanwhile begins anew.
-    if (state.forgotten !== this.#forgotten) return failure(refusals.busy);
+    if (this.#forgotten.hasSince(username, sinceCount)) return failure(refusals.busy);
     return { type: "success", identity: identityOf("scram", { username, rights }), data: serverFinal };
   }
 }

@@ -21,7 +21,7 @@ import {
   type UserChange,
   userChangeSchema,
 } from "./schemas.ts";
-import { ShardNews, type Subjects } from "./shard-news.ts";
+import { ShardNews } from "./shard-news.ts";
 import { ShardPush } from "./shard-push.ts";
 import { type PutUserAnswer, type User, UserBucket } from "./user-bucket.ts";
 
@@ -31,7 +31,8 @@ export type { ApiToken, AuditEntry, IssueAnswer, PutPolicyAnswer, PutUserAnswer,
 export interface ToldShard {
   /** Returns the version of the policy that holds there now. */
   setPolicy(policy: Policy): Promise<number>;
-  forgetUsers(usernames: Usernames): Promise<void>;
+  /** Returns whether it has. */
+  forgetUsers(usernames: Usernames): Promise<boolean>;
 }
 
 /** A change, made or refused; shards that have not heard of it yet are told until they have. */
@@ -69,12 +70,13 @@ export class Registry extends DurableObject<Env> {
     this.#audit = new AuditLog(database, nowMs);
     this.#push = new ShardPush(this.#news, {
       tell: (shard, subjects) =>
-        part === "policy" ? this.#tellPolicy(shard) : this.#tellUsers(shard, subjects),
+        part === "policy" ? this.#tellPolicy(shard) : this.shard(shard).forgetUsers(subjects),
       // The writes join those of the event; a failure of the store resets the object by itself.
       setAlarm: (delayMs) => void state.storage.setAlarm(this.nowMs() + delayMs),
       clearAlarm: () => void state.storage.deleteAlarm(),
     });
     this.#users = new UserBucket(database, this.#news, this.#push, nowMs);
+    if (this.#news.pendingCount > 0) void state.blockConcurrencyWhile(() => this.#ensureAlarm());
   }
 
   /** In ms since 1970. */
@@ -176,14 +178,14 @@ export class Registry extends DurableObject<Env> {
     return this.#audit.page(beforeSeq, count);
   }
 
+  /** The runtime gives up an alarm that fails again and again, as it does while the settings cannot be used. */
+  async #ensureAlarm(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) this.#push.guard();
+  }
+
   async #tellPolicy(shard: number): Promise<boolean> {
     const { policy } = this.#policies;
     return (await this.shard(shard).setPolicy(policy)) >= policy.version;
-  }
-
-  async #tellUsers(shard: number, usernames: Subjects): Promise<boolean> {
-    await this.shard(shard).forgetUsers(usernames);
-    return true;
   }
 }
 

@@ -78,13 +78,18 @@ export class ShardNews {
     write(database, { number, subjects, droppedUpTo, heardUpTo: { ...heardUpTo }, tried: [], pauses: 0 });
   }
 
-  /** The next of those who have not heard, and were not told since the last pause. */
+  /**
+   * The next of those who have not heard, and were not told since the last pause. Who has missed most comes first, or in a
+   * stream of changes the same shards would be told of each, and others of none.
+   */
   nextRound(tellingsMax: number): Round {
     const news = this.#read();
+    const heardUpTo = (shard: number): number => news.heardUpTo[shard] ?? 0;
     const waiting = this.#pendingOf(news).filter((shard) => !news.tried.includes(shard));
     const tellings = waiting
+      .toSorted((left, right) => heardUpTo(left) - heardUpTo(right))
       .slice(0, tellingsMax)
-      .map((shard) => ({ shard, subjects: subjectsAfter(news, news.heardUpTo[shard] ?? 0) }));
+      .map((shard) => ({ shard, subjects: subjectsAfter(news, heardUpTo(shard)) }));
     return { number: news.number, tellings };
   }
 

@@ -1,3 +1,4 @@
+import { inTime } from "../in-time.ts";
 import type { Round, ShardNews, Subjects } from "./shard-news.ts";
 
 export interface ShardPushPorts {
@@ -77,16 +78,10 @@ export class ShardPush {
   }
 
   async #isTaken(shard: number, subjects: Subjects): Promise<boolean> {
-    let timer!: ReturnType<typeof setTimeout>;
-    const timeout = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), callMsMax);
-    });
     try {
-      return await Promise.race([this.#ports.tell(shard, subjects), timeout]);
+      return await inTime(this.#ports.tell(shard, subjects), callMsMax);
     } catch {
       return false;
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

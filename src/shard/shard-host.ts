@@ -155,9 +155,9 @@ export class ShardHost {
     }
   }
 
-  /** Ends the connections of users. */
-  revoke(usernames: Usernames): void {
-    this.#handle({ type: "revoke", usernames });
+  /** Ends the connections of users. False after a defect. */
+  revoke(usernames: Usernames): boolean {
+    return this.#handle({ type: "revoke", usernames });
   }
 
   /** Returns the version of the policy that holds now: an older one means that this one has to come again. */
@@ -228,9 +228,11 @@ export class ShardHost {
     return this.#sockets.attachments(this.#platform.sockets());
   }
 
-  #handle(input: Input): void {
-    this.#tryHandling(input);
+  /** False after a defect. */
+  #handle(input: Input): boolean {
+    const isHandled = this.#tryHandling(input);
     this.#endEvent();
+    return isHandled;
   }
 
   #endEvent(): void {
@@ -258,11 +260,13 @@ export class ShardHost {
     }
   }
 
-  #tryHandling(input: Input): void {
+  #tryHandling(input: Input): boolean {
     try {
       this.#run(this.#core.handle(input, this.#platform.nowMs()));
+      return true;
     } catch (error) {
       this.#recover(input, error);
+      return false;
     }
   }
 

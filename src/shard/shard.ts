@@ -22,6 +22,7 @@ import {
   shardStub,
 } from "../shard-address.ts";
 import { RegistryClient } from "../registry-client.ts";
+import { inTime } from "../in-time.ts";
 import { problem } from "../problem.ts";
 import { settingsOf } from "../settings.ts";
 import { chooseSubprotocol } from "../subprotocol.ts";
@@ -172,12 +173,15 @@ export class Shard extends DurableObject<Env> {
     return host.setPolicy(policy);
   }
 
-  /** What is known of the users may no longer hold: connections end, and credentials are verified anew. */
-  forgetUsers(usernames: Usernames): void {
+  /**
+   * What is known of the users may no longer hold: connections end, and credentials are verified anew. False when not all
+   * may have ended: it has to come again.
+   */
+  forgetUsers(usernames: Usernames): boolean {
     const host = this.#awake();
     host.noteBilledCall();
     this.#authenticator.forget(usernames);
-    host.revoke(usernames);
+    return host.revoke(usernames);
   }
 
   /** A page of the clients that are connected here, as of what operators ask in general. */
@@ -289,7 +293,7 @@ export class Shard extends DurableObject<Env> {
 
   async #askForPolicy(host: ShardHost): Promise<void> {
     try {
-      const policy = await this.#registry.policies.policy(this.#index);
+      const policy = await inTime(this.#registry.policies.policy(this.#index), Times.incompletePacketMs);
       if (host.setPolicy(policy) < policy.version) throw new Error("The policy could not be kept");
     } catch (error) {
       this.#policyAsked = undefined;

@@ -8,7 +8,7 @@ import type { Fetch } from "../../src/auth/key-set.ts";
 import { fakeVerifier, makeVerifier, type ScramVerifier } from "../../src/auth/scram-verifier.ts";
 import type { PasswordAnswer, Users } from "../../src/auth/users.ts";
 import { configOf } from "../../src/config.ts";
-import { anonymousIdentity, type Identity } from "../../src/core/access/identity.ts";
+import { anonymousIdentity, type Identity, type Usernames } from "../../src/core/access/identity.ts";
 import type { AuthenticationRequest, AuthenticationStep } from "../../src/core/authentication.ts";
 import { ReasonCode } from "../../src/core/reason-code.ts";
 import { ScramClient } from "./scram-client.ts";
@@ -293,6 +293,32 @@ describe("A password that was right", () => {
     expect((await subject.authenticate(login("ann", "pencil"))).type).toBe("failure");
     answer({ type: "verified", username: "ann", rights });
     expect((await before).type).toBe("failure");
+  });
+
+  test.each<[Usernames, "success" | "failure"]>([
+    [["bob"], "success"],
+    [["bob", "ann"], "failure"],
+    ["all", "failure"],
+    // So many that nobody knows any more who the first of them was.
+    [Array.from({ length: 2_000 }, (_, index) => `user-${index}`), "failure"],
+  ])("is worth nothing when its user was forgotten meanwhile, or may have been", async (usernames, type) => {
+    const from = users();
+    const subject = authenticator({}, from);
+    from.verifyPassword.mockImplementationOnce(async (username) => {
+      subject.forget(usernames);
+      return { type: "verified", username, rights };
+    });
+    expect((await subject.authenticate(login("ann", "pencil"))).type).toBe(type);
+    const client = new ScramClient("ann", "pencil");
+    const first = await begin(client, subject);
+    if (first.type !== "continue") throw new Error("the exchange does not go on");
+    subject.forget(usernames);
+    const { state } = first;
+    const data = client.final(first.data);
+    const last = { type: "method", method: "SCRAM-SHA-256", clientId: "c", data, state } as const;
+    expect((await subject.authenticate(last)).type).toBe(type);
+    // What was forgotten before counts no more.
+    expect((await exchange(new ScramClient("ann", "pencil"), subject)).type).toBe("success");
   });
 
   test("is not kept when the user was forgotten while it was asked about", async () => {

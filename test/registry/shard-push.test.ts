@@ -92,6 +92,15 @@ describe("A change", () => {
     expect(life.alarmDelayMs).toBeUndefined();
   });
 
+  test("reaches every shard also when the next ones come faster than the alarm", async () => {
+    const life = new Life(2 * tellingsMax);
+    for (const subject of ["ann", "bob", "cid"]) {
+      life.change(subject);
+      await life.push.push();
+    }
+    expect(life.told.map((tellings) => tellings.flat().includes("ann"))).toEqual(life.told.map(() => true));
+  });
+
   test("is told again to those only that have not heard it, less and less often", async () => {
     const life = new Life(3);
     life.failing.add(1);

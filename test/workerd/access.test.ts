@@ -1,7 +1,7 @@
 /** Users of the registry, as clients see them, and what it costs to know them. */
 import { env } from "cloudflare:workers";
 import { SignJWT } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Config, configOf } from "../../src/config.ts";
 import { emptyPolicy, type Policy } from "../../src/core/access/policy.ts";
 import type { ConnectPacket, ProtocolVersion } from "../../src/core/packet.ts";
@@ -266,6 +266,20 @@ describe("A password", () => {
   });
 });
 
+test("A shard that fails at ending the connections of a user says so, and ends them when it is told again", async () => {
+  const namespace = await new GuardedNamespace().withUser("ann");
+  const { client } = await namespace.attempt(login("ann", "pencil"));
+  const shard = namespace.shard(0);
+  await shard.evict();
+  // PINGREQ needs nothing of what sleeping forgot.
+  await client.ping();
+  shard.instruments.failNext = "query";
+  expect(await shard.stub.forgetUsers(["ann"])).toBe(false);
+  await client.ping();
+  expect(await shard.stub.forgetUsers(["ann"])).toBe(true);
+  expect((await client.next("disconnect")).reasonCode).toBe(ReasonCode.NotAuthorized);
+});
+
 describe("A shard that has never been told the policy", () => {
   const ban: Policy = { ...emptyPolicy, bans: [{ by: "client", value: "client" }] };
 
@@ -307,6 +321,17 @@ describe("A shard that has never been told the policy", () => {
       expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: ReasonCode.Banned });
     }
     expect(told).toEqual([1, 1]);
+  });
+
+  test("takes no client when there is no answer in time, and asks again", async () => {
+    const namespace = new GuardedNamespace({ ANONYMOUS: "true" });
+    namespace.watch.beforeAnswer = () => new Promise(() => {});
+    const refused = namespace.attempt().catch(String);
+    await vi.waitFor(() => expect(namespace.watch.calls).toEqual(["policy"]));
+    await namespace.shard(0).stub.fireTimer();
+    expect(await refused).toContain("no answer");
+    namespace.watch.beforeAnswer = () => Promise.resolve();
+    expect((await namespace.attempt()).answer).toMatchObject({ reasonCode: 0 });
   });
 
   test("takes no client when it cannot learn it, and asks again", async () => {

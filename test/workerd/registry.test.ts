@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
 import { type Config, configOf } from "../../src/config.ts";
@@ -118,6 +118,21 @@ describe("A change of a user", () => {
     expect(await bucket().alarmAtMs()).not.toBeNull();
     expect(await runDurableObjectAlarm(bucket())).toBe(true);
     expect(await bucket().told()).toEqual(new Map([[0, [["survivor"]]]]));
+    expect(await bucket().alarmAtMs()).toBeNull();
+  });
+
+  test("is told also after the runtime has given the alarm up, once the object is asked anything", async () => {
+    const bucket = () => bucketOf("given-up");
+    await bucket().fail([0]);
+    expect(await registry.putUser("operator", "given-up", change)).toMatchObject({ pendingShards: 1 });
+    await runInDurableObject(bucket(), (_, { storage }) => storage.deleteAlarm());
+    await evictDurableObject(bucket());
+    await registry.getUser("given-up");
+    expect(await bucket().alarmAtMs()).not.toBeNull();
+    expect(await runDurableObjectAlarm(bucket())).toBe(true);
+    expect(await bucket().told()).toEqual(new Map([[0, [["given-up"]]]]));
+    await evictDurableObject(bucket());
+    await registry.getUser("given-up");
     expect(await bucket().alarmAtMs()).toBeNull();
   });
 });

@@ -105,7 +105,10 @@ export class TestRegistry extends Registry {
         await take(version);
         return version;
       },
-      forgetUsers: take,
+      forgetUsers: async (usernames) => {
+        await take(usernames);
+        return true;
+      },
     };
   }
 

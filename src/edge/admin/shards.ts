@@ -3,6 +3,7 @@ import { fromBase64Url, fromUtf8, toBase64Url, utf8 } from "../../auth/bytes.ts"
 import type { Config } from "../../config.ts";
 import type { Page, PageRequest } from "../../core/administration/page.ts";
 import type { Env } from "../../env.ts";
+import { inTime } from "../../in-time.ts";
 import { shardStub, type ShardStub } from "../../shard-address.ts";
 import { failure, wrongCursor } from "./problem-error.ts";
 
@@ -39,7 +40,7 @@ export class Shards {
   /** One call to the shard, of which nobody knows what came of it when there is no answer in time. */
   async ask<Answer>(index: number, call: (shard: ShardStub) => Promise<Answer>): Promise<Answer> {
     try {
-      return await inTime(call(shardStub(this.#env, this.#config, index)));
+      return await inTime(call(shardStub(this.#env, this.#config, index)), answerMsMax);
     } catch (error) {
       console.error(`duramq: shard ${index} did not answer the administration`, error);
       throw failure(503, "Service unavailable", `Shard ${index} did not answer`);
@@ -73,19 +74,6 @@ export class Shards {
       if (page.after !== undefined) return { items, cursor: cursorOf({ shard, after: page.after }) };
     }
     return { items };
-  }
-}
-
-/** Rejects when there is no answer in time. */
-async function inTime<Answer>(answer: Promise<Answer>): Promise<Answer> {
-  let timer!: ReturnType<typeof setTimeout>;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${answerMsMax} ms`)), answerMsMax);
-  });
-  try {
-    return await Promise.race([answer, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

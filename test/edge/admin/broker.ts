@@ -192,7 +192,7 @@ class ShardObject {
   disconnect = (clientId: string) => this.#administration.disconnect(clientId);
   endSession = (clientId: string) => this.#administration.endSession(clientId);
   deleteRetained = (query: RetainedQuery) => this.#administration.deleteRetained(query);
-  forgetUsers = (): void => {};
+  forgetUsers = (): boolean => true;
 
   setPolicy(policy: Policy): number {
     this.#shard.handle({ type: "policy", policy });
