@@ -252,6 +252,17 @@ describe.each([1, 3])("A Shared Subscription on %i shards, with a full member", 
     expect(members.at(-1)?.connect().payloads).toEqual(["1", "1"]);
   });
 
+  test("counts as dropped what has no room when its publisher has been told, and nobody can be", () => {
+    const scene = share("refuse");
+    publish(scene, "1", "2", "3", "4", "5", "6");
+    expect(scene.publisher.all("puback").every(({ reasonCode }) => reasonCode === 0)).toBe(true);
+    // What waited for it goes to the other one, which is full.
+    scene.subscriber.connect({ cleanStart: true });
+    scene.shard.advance(60_000);
+    expect(scene.shard.counters.droppedCount).toBe(3);
+    expect(payloadsOfAll(scene)).toHaveLength(3);
+  });
+
   test("drops and counts what nobody has room for, by default", () => {
     const scene = share("drop-newest");
     publish(scene, "1", "2", "3", "4", "5", "6", "7");
