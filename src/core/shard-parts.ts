@@ -99,6 +99,7 @@ export function assemble(foundation: Foundation): ShardParts {
     routes,
     peers,
     subscribers,
+    counters,
     isStorageFull: foundation.isStorageFull,
   });
   const owners: TopicOwners = new TopicOwners(self, placement, owner, peers, serverTopics);

@@ -282,6 +282,50 @@ describe("a message that has waited", () => {
     },
   );
 
+  test.each([
+    ["before the alarm", () => {}],
+    ["after the alarm", (shard: Harness) => shard.advance(60_000)],
+  ])("behind a full window is not let out by a reset: its client returns %s", (_, happen) => {
+    const shard = setUp({ users: { ann: [allow("#")] } });
+    const client = connect(shard, "ann", { acks: "manual", receiveMaximum: 1 });
+    client.subscribe("b", 1);
+    client.subscribe("a", 1);
+    client.disconnect();
+    publish(shard, "b", "a", "a");
+    shard.setPolicy({ users: { ann: [allow("b")] } });
+    client.connect();
+    shard.reset();
+    happen(shard);
+    client.acks = "auto";
+    client.connect();
+    expect(client.payloads).toEqual(["b", "b"]);
+    expect(shard.counters.droppedForbidden).toBe(2);
+  });
+
+  test("[MQTT-4.8.2-5] and was handed to another member goes to none again after a reset", () => {
+    const shard = setUp({ users: { ann: [allow("#")], bob: [allow("#")] } });
+    const client = connect(shard, "ann", { acks: "manual", receiveMaximum: 1 });
+    client.subscribe("b", 1);
+    client.subscribe("$share/group/a", 2);
+    client.disconnect();
+    const publisher = SimulatedClient.connected(shard, { identity: free });
+    publisher.publish("b", "b", { qos: 1 });
+    publisher.publish("a", "a", { qos: 2 });
+    const other = SimulatedClient.connected(shard, { identity: identityOf("bob") });
+    other.subscribe("$share/group/a", 2);
+    shard.setPolicy({ users: { ann: [allow("b")], bob: [allow("#")] } });
+    client.connect();
+    client.answer(1);
+    expect(other.payloads).toEqual(["a"]);
+    shard.reset();
+    other.connect();
+    other.subscribe("$share/group/a", 2);
+    client.acks = "auto";
+    client.connect();
+    expect(new Set(client.payloads)).toEqual(new Set(["b"]));
+    expect(other.payloads).toEqual(["a"]);
+  });
+
   test.each(["connected", "away"])(
     "by a Shared Subscription goes to another member that is %s",
     (presence) => {

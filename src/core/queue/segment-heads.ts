@@ -1,18 +1,21 @@
 import type { SegmentHead, ShardStorage } from "../storage-port.ts";
 
-/** Messages whose heads a start keeps at hand. They take some hundred bytes each: all of a long log would not fit. */
-const keptMessagesMax = 50_000;
+/**
+ * Messages whose heads a start keeps at hand, each counted once for every session that it is for. They take some hundred
+ * bytes each: all of a long log would not fit.
+ */
+const keptTargetsMax = 50_000;
 
 /** The heads of the log in its order, for a start, which goes through them twice. Those of a long log are read as often. */
 export class SegmentHeads implements Iterable<SegmentHead> {
   readonly #storage: Pick<ShardStorage, "readSegmentHeads">;
-  readonly #keptMessagesMax: number;
+  readonly #keptTargetsMax: number;
   #kept: readonly SegmentHead[] | undefined;
   #supersededSeqs: ReadonlySet<number> | undefined;
 
-  constructor(storage: Pick<ShardStorage, "readSegmentHeads">, messagesMax = keptMessagesMax) {
+  constructor(storage: Pick<ShardStorage, "readSegmentHeads">, targetsMax = keptTargetsMax) {
     this.#storage = storage;
-    this.#keptMessagesMax = messagesMax;
+    this.#keptTargetsMax = targetsMax;
   }
 
   /** Sequences of segments whose survivors lie in another one. */
@@ -27,15 +30,15 @@ export class SegmentHeads implements Iterable<SegmentHead> {
   *#read(): Iterable<SegmentHead> {
     const rows: Row[] = [];
     const heads: SegmentHead[] = [];
-    let messageCount = 0;
+    let targetCount = 0;
     for (const head of this.#storage.readSegmentHeads()) {
       rows.push({ seq: head.seq, fromSeq: head.fromSeq ?? head.seq });
-      messageCount += head.messages.length;
-      if (messageCount <= this.#keptMessagesMax) heads.push(head);
+      for (const { targets } of head.messages) targetCount += targets.length;
+      if (targetCount <= this.#keptTargetsMax) heads.push(head);
       else heads.length = 0;
       yield head;
     }
-    if (messageCount <= this.#keptMessagesMax) this.#kept = heads;
+    if (targetCount <= this.#keptTargetsMax) this.#kept = heads;
     this.#supersededSeqs = supersededOf(rows);
   }
 }

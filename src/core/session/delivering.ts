@@ -214,12 +214,16 @@ export class Delivering {
     this.#drop(session, next, nowMs);
   }
 
-  /** The client may not have it any more; another member of the Shared Subscription may. */
+  /**
+   * The client may not have it any more; another member of the Shared Subscription may, unless it is a QoS 2 message that
+   * may have been sent ([MQTT-4.8.2-5]).
+   */
   #withhold(session: Session, next: NextDelivery, nowMs: number): void {
     const { counters, sessions } = this.#context;
+    const { qos, sharedFilter } = next.message.target;
     // Handing it over may bring this session something in turn.
     this.#drop(session, next, nowMs);
-    if (next.message.target.sharedFilter === undefined) counters.droppedForbidden += 1;
+    if (sharedFilter === undefined || (next.dup && qos === 2)) counters.droppedForbidden += 1;
     else sessions.handOver([next.message], nowMs);
   }
 

@@ -26,6 +26,6 @@ export interface NextDelivery {
   readonly packetIdentifier: number;
   /** It may have been sent before. */
   readonly dup: boolean;
-  /** It has not, and by now the client may not be allowed to have it. */
+  /** It is not known to have been, and by now the client may not be allowed to have it. */
   readonly isDoubtful: boolean;
 }

@@ -19,7 +19,6 @@ import { MessageQueue } from "../queue/message-queue.ts";
  *   earlier one and to be sent again). All of `#resend` is sent before anything above `#sentThrough`.
  * - from there up to `#readThrough`: in `#waiting`, which also holds the messages of `#resend` that have been read.
  * - from there up to `#nextOrdinal`: in the log only, from segment `#readFromSeq` on, or not written yet.
- *
  * So `#readThrough` is below `#sentThrough` only while `#resend` is being read again.
  */
 export class Outbound {
@@ -147,8 +146,9 @@ export class Outbound {
     const { ordinal } = message.target;
     const packetIdentifier = packetIdentifierOf(ordinal);
     if (this.#inflight.has(packetIdentifier)) return undefined;
-    const dup = ordinal <= this.#dupThrough || this.#resend.has(ordinal);
-    return { message, packetIdentifier, dup, isDoubtful: !dup && ordinal <= this.#doubtfulThrough };
+    const isSentAgain = this.#resend.has(ordinal);
+    const dup = isSentAgain || ordinal <= this.#dupThrough;
+    return { message, packetIdentifier, dup, isDoubtful: !isSentAgain && ordinal <= this.#doubtfulThrough };
   }
 
   /** The message of {@link next} has been sent. */

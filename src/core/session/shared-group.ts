@@ -9,7 +9,10 @@ type HasRoom = (session: Session, maximumQos: QoS) => boolean;
 
 type Member = readonly [Session, SubscriptionRecord];
 
-/** Members that are looked at for one message: a group whose queues are full does not slow down who publishes. */
+/**
+ * Members that are looked at for one message: a group whose queues are full does not slow down who publishes. Behind more
+ * of them one that has room is found by a later message.
+ */
 const candidatesMax = 64;
 
 /**
@@ -87,13 +90,16 @@ export class SharedGroup {
   }
 }
 
-function firstOf(lists: readonly Iterable<Member>[], hasRoom: HasRoom): Member | undefined {
-  let candidates = 0;
+/** Those that have no room go behind the others: the next time others are looked at. */
+function firstOf(lists: readonly Map<Session, SubscriptionRecord>[], hasRoom: HasRoom): Member | undefined {
+  let left = candidatesMax;
   for (const members of lists) {
-    for (const member of members) {
-      if (hasRoom(member[0], member[1].maximumQos)) return member;
-      candidates += 1;
-      if (candidates >= candidatesMax) return undefined;
+    for (let unseen = members.size; unseen > 0 && left > 0; unseen -= 1) {
+      const [member] = members;
+      if (member === undefined || hasRoom(member[0], member[1].maximumQos)) return member;
+      members.delete(member[0]);
+      members.set(...member);
+      left -= 1;
     }
   }
   return undefined;

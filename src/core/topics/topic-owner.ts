@@ -1,3 +1,4 @@
+import type { Counters } from "../counters.ts";
 import { Gathering } from "../peers/gathering.ts";
 import type { Settle } from "../peers/lane.ts";
 import type { DeliverItem, Members, Origin, Outcome, PeerItem, PublishItem } from "../peers/message.ts";
@@ -70,6 +71,7 @@ export interface TopicOwnerParts {
   readonly routes: Routes;
   readonly peers: Peers;
   readonly subscribers: Subscribers;
+  readonly counters: Pick<Counters, "droppedQueueFull">;
   readonly isStorageFull: () => boolean;
 }
 
@@ -105,7 +107,7 @@ export class TopicOwner {
     const { message } = publication;
     const refusal = this.#isRepeated(sent) ? undefined : this.#refusalOf(sent, nowMs);
     if (refusal !== undefined) {
-      settle?.(refusal);
+      this.#tell(settle, refusal);
       return;
     }
     if (placement.layout.shards > 1) {
@@ -214,13 +216,13 @@ export class TopicOwner {
       routes.removeStale(item.publication.message.topicName, to, outcome.staleThrough);
     }
     if (item.type !== "deliverShared") {
-      settle?.(outcome);
+      this.#tell(settle, outcome);
       return;
     }
     if (outcome.members !== undefined) routes.noteMembers(item.sharedFilter, to, outcome.members, nowMs);
     if (outcome.staleThrough !== undefined) routes.remove(item.sharedFilter, to, outcome.staleThrough);
     if (outcome.reasonCode !== ReasonCode.NoMatchingSubscribers) {
-      settle?.(outcome);
+      this.#tell(settle, outcome);
       return;
     }
     const { origin: _, ...again } = { ...item, tried: [...item.tried, to] };
@@ -322,7 +324,7 @@ export class TopicOwner {
         this.#deliverShared({ ...item, tried: [...tried, self] }, isDurable, settle, nowMs);
         return;
       }
-      settle?.(outcomeOf(delivery));
+      this.#tell(settle, outcomeOf(delivery));
       return;
     }
     const { qos } = publication.message;
@@ -338,6 +340,12 @@ export class TopicOwner {
         sizeOf(publication),
         nowMs,
       );
+  }
+
+  /** What is refused when nobody is there to be told, or when the publisher has been, is dropped. */
+  #tell(settle: Settle | undefined, outcome: Outcome): void {
+    if (settle === undefined && outcome.isForPublisher === true) this.#parts.counters.droppedQueueFull += 1;
+    settle?.(outcome);
   }
 
   #retains(filter: string): boolean {

@@ -232,6 +232,37 @@ describe.each([1, 3])("A Shared Subscription on %i shards, with a full member", 
     expect(scene.publisher.last("puback").reasonCode).toBe(ReasonCode.Success);
   });
 
+  test("comes to a member that has room, though more are full than are looked at for one message", () => {
+    const limits = { queuePolicy: "refuse", queue: { messagesMax: 1, bytesMax: 1_000_000 } } as const;
+    const shard = new Harness({ shards: 1, limits });
+    const members = Array.from({ length: 70 }, () => {
+      const member = SimulatedClient.connected(shard, { cleanStart: false, sessionExpiryIntervalSec: week });
+      member.subscribe("$share/g/a", 1);
+      return member.disconnect();
+    });
+    const publisher = SimulatedClient.connected(shard);
+    const send = (): ReasonCode => {
+      publisher.publish("a", "1", { qos: 1 });
+      shard.advance(100);
+      return publisher.last("puback").reasonCode;
+    };
+    expect(members.every(() => send() === ReasonCode.Success)).toBe(true);
+    members.at(-1)?.connect().disconnect();
+    expect([send(), send()]).toEqual([ReasonCode.QuotaExceeded, ReasonCode.Success]);
+    expect(members.at(-1)?.connect().payloads).toEqual(["1", "1"]);
+  });
+
+  test("counts as dropped what has no room when its publisher has been told, and nobody can be", () => {
+    const scene = share("refuse");
+    publish(scene, "1", "2", "3", "4", "5", "6");
+    expect(scene.publisher.all("puback").every(({ reasonCode }) => reasonCode === 0)).toBe(true);
+    // What waited for it goes to the other one, which is full.
+    scene.subscriber.connect({ cleanStart: true });
+    scene.shard.advance(60_000);
+    expect(scene.shard.counters.droppedCount).toBe(3);
+    expect(payloadsOfAll(scene)).toHaveLength(3);
+  });
+
   test("drops and counts what nobody has room for, by default", () => {
     const scene = share("drop-newest");
     publish(scene, "1", "2", "3", "4", "5", "6", "7");
