@@ -145,17 +145,17 @@ export class Authenticator {
   }
 
   /**
-   * What holds for every identity, whoever vouches for it: bans and rules know its user name in one form only, and it is
-   * bound to a Client Identifier where the settings say so.
+   * What holds for every identity, whoever vouches for it: its user name has the one form in which bans and rules know it,
+   * and it is bound to a Client Identifier where the settings say so. A name is not brought into that form here: it may
+   * be another user's.
    */
   #settle(identity: Identity): Decision {
-    const username = identity.username === undefined ? undefined : normalName(identity.username);
-    if (username === undefined && identity.username !== undefined) return deny(refusals.unusableName);
+    const { username } = identity;
+    if (username !== undefined && normalName(username) !== username) return deny(refusals.unusableName);
     const clientId = identity.clientId ?? (this.#config.clientIdIsUsername ? username : undefined);
     if (clientId !== undefined && clientId.length > identifierLengthMax) return deny(refusals.longClientId);
     const settled: Identity = {
       ...identity,
-      ...(username !== undefined && { username }),
       ...(clientId !== undefined && { clientId }),
     };
     return identitySizeBytes(settled) > identityBytesMax ? deny(refusals.tooLarge) : allow(settled);

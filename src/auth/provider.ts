@@ -42,7 +42,7 @@ export const refusals = {
   },
   unusableName: {
     reasonCode: ReasonCode.NotAuthorized,
-    reasonString: "The credential's user name is too long, or has a control character",
+    reasonString: "The credential's user name is too long, has a control character, or is not in normal form",
   },
   longClientId: {
     reasonCode: ReasonCode.ClientIdentifierNotValid,
