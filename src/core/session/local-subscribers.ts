@@ -25,15 +25,6 @@ export class LocalSubscribers implements Subscribers {
     this.#handOverElsewhere = handOverElsewhere;
   }
 
-  refuses(publication: Publication, publisherClientId: string): boolean {
-    if (!this.#refusesSome(publication)) return false;
-    const { groups } = this.#tree.match(publication.message.topicName, publisherClientId);
-    const hasRoom = this.#roomFor(publication);
-    return (
-      this.refusesUnshared(publication, publisherClientId) || groups.some((group) => !group.hasRoom(hasRoom))
-    );
-  }
-
   refusesUnshared(publication: Publication, publisherClientId: string): boolean {
     if (!this.#refusesSome(publication)) return false;
     const { recipients } = this.#tree.match(publication.message.topicName, publisherClientId);
@@ -41,6 +32,13 @@ export class LocalSubscribers implements Subscribers {
     return recipients.some(
       ({ session, maximumQos }) => maximumQos > 0 && this.#delivering.refuses(session, sizeBytes),
     );
+  }
+
+  fullGroups(publication: Publication): string[] {
+    if (!this.#refusesSome(publication)) return [];
+    const { groups } = this.#tree.match(publication.message.topicName, "");
+    const hasRoom = this.#roomFor(publication);
+    return groups.filter((group) => !group.hasRoom(hasRoom)).map(({ filter }) => filter);
   }
 
   deliver(

@@ -29,6 +29,8 @@ export interface RoutedTo {
   readonly sharedFilters: readonly string[];
 }
 
+const nowhere: ReadonlyMap<number, Route> = new Map();
+
 /**
  * Which other shards have subscribers of the topics of this one: one route for a Topic Filter and shard, however many
  * sessions the shard has. Kept in rows, so that nobody has to tell again after a deploy; read on first need.
@@ -68,8 +70,8 @@ export class Routes {
   }
 
   /** The shards with members of a Shared Subscription, and how many as far as is known. */
-  groupOf(sharedFilter: string): Iterable<readonly [shard: number, route: Route]> {
-    return this.#routesOf(sharedFilter) ?? [];
+  groupOf(sharedFilter: string): ReadonlyMap<number, Route> {
+    return this.#routesOf(sharedFilter) ?? nowhere;
   }
 
   membersOf({ members }: Route, nowMs: number): Members | undefined {

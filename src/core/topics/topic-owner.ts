@@ -33,9 +33,9 @@ export type SharedDelivery = "taken" | "nobody" | "full";
 /** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
   /** Whether the publisher is to be told that the message cannot be queued for everybody who should get it. */
-  refuses(publication: Publication, publisherClientId: string): boolean;
-  /** The same without Shared Subscriptions. */
   refusesUnshared(publication: Publication, publisherClientId: string): boolean;
+  /** Shared Subscriptions of which no member here has room, if their publishers are to be told. */
+  fullGroups(publication: Publication): readonly string[];
   /**
    * To every session with a matching subscription, and to one member of each Shared Subscription. `isRemembered`: this
    * turn writes that the message came, so that it does not go to another member when it comes again.
@@ -128,7 +128,7 @@ export class TopicOwner {
 
   /** Why the message is taken neither here nor by the sessions of this shard. */
   #refusalOf({ publication, publisherClientId }: Sent, nowMs: number): Outcome | undefined {
-    const { limits, placement, retained, subscribers } = this.#parts;
+    const { limits, retained, routes, subscribers } = this.#parts;
     const { message } = publication;
     if (message.retain && message.payload.length > 0 && this.#parts.isStorageFull()) {
       return storageFull;
@@ -137,11 +137,10 @@ export class TopicOwner {
       const reasonString = `${limits.retainedMessagesMax} messages are retained already`;
       return { reasonCode: ReasonCode.QuotaExceeded, reasonString };
     }
-    // Members of a Shared Subscription may be on other shards, too: those are asked one after the other.
+    // A full group may have members with room on other shards: those are asked one after the other.
     const refuses =
-      placement.layout.shards > 1
-        ? subscribers.refusesUnshared(publication, publisherClientId)
-        : subscribers.refuses(publication, publisherClientId);
+      subscribers.refusesUnshared(publication, publisherClientId) ||
+      subscribers.fullGroups(publication).some((filter) => routes.groupOf(filter).size === 0);
     return refuses ? queueFull : undefined;
   }
 

@@ -223,6 +223,21 @@ describe.each([1, 3])("A Shared Subscription on %i shards, with a full member", 
     expect(payloadsOfAll(scene)).toEqual(["1", "2", "3", "4", "5", "6"]);
   });
 
+  test("gives to nobody else what its publisher is told to be refused, if it is where the topic is", () => {
+    const limits = { queuePolicy: "refuse", queue: { messagesMax: 1, bytesMax: 1_000_000 } } as const;
+    const shard = new Harness({ shards, limits });
+    const clientId = shard.clientIdOn(shard.placement.topicShard("a"));
+    const member = SimulatedClient.connected(shard, { clientId, sessionExpiryIntervalSec: week });
+    member.subscribe("$share/g/a", 1);
+    member.disconnect();
+    const watcher = SimulatedClient.connected(shard);
+    watcher.subscribe("a", 1);
+    const publisher = SimulatedClient.connected(shard);
+    publish({ shard, subscriber: member, publisher }, "1", "2");
+    expect(publisher.last("puback").reasonCode).toBe(ReasonCode.QuotaExceeded);
+    expect(watcher.payloads).toEqual(["1"]);
+  });
+
   test("tells the publisher 0x97 when all are full, if so configured", () => {
     const scene = share("refuse");
     publish(scene, "1", "2", "3", "4", "5", "6", "7");
