@@ -79,12 +79,17 @@ async function send(
     signal: AbortSignal.timeout(REQUEST_MAX_MS),
   };
   const response = await ports.fetch(address, options).catch((error: unknown) => {
-    throw new StartError(`${url.origin} cannot be reached: ${errorMessage(error)}`);
+    throw new StartError(`${url.origin} cannot be reached: ${causeOf(error)}`);
   });
   const answer = await response.text();
   if (!response.ok)
     throw new StartError(reasonIn(answer) ?? `the broker answered with status ${response.status}`);
   return answer === "" ? undefined : (JSON.parse(answer) as Answer);
+}
+
+/** What fetch says itself is that it failed. */
+function causeOf(error: unknown): string {
+  return errorMessage(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }
 
 function reasonIn(answer: string): string | undefined {

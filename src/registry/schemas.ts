@@ -84,7 +84,7 @@ export const userChangeSchema = z.strictObject({
   rules: ownRulesSchema.default([]),
   disabled: z.boolean().default(false),
   /** The only Client Identifier that the user may use. Absent: any. */
-  clientId: name.exactOptional(),
+  clientId: name.regex(/^[^\0]*$/, { error: "must have no U+0000" }).exactOptional(),
 });
 
 export type UserChange = z.output<typeof userChangeSchema>;

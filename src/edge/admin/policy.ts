@@ -141,14 +141,18 @@ const banRoutes: readonly AddRoute[] = [
     method: "post",
     path: "/bans",
     needs: "policy:write",
-    summary: "Bans a client, a user or an address; its connections end",
+    summary: "Bans a client, a user or an address; its connections end. Bans that are over are forgotten",
     headers,
     body: documented(banSchema),
     answer: changedAnswer,
     status: 201,
     handle: (request) => {
       const { by, value } = request.body;
-      const edit = (policy: Policy) => ({ ...policy, bans: [...without(policy, by, value), request.body] });
+      const nowMs = Date.now();
+      const edit = (policy: Policy) => {
+        const others = without(policy, by, value).filter(({ untilMs = Infinity }) => untilMs > nowMs);
+        return { ...policy, bans: [...others, request.body] };
+      };
       return changePolicy(request, { action: "ban.put", target: `${by} ${value}`, edit });
     },
   }),

@@ -276,7 +276,8 @@ describe("A script", () => {
   });
 
   test("is told when the broker cannot be reached, or answers something else", async () => {
-    broker.fetch = () => Promise.reject(new Error("connection refused"));
+    const cause = new Error("connection refused");
+    broker.fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
     expect(await run(["users", "list"])).toMatchObject({
       code: 1,
       errors: "duramq: http://127.0.0.1:8787 cannot be reached: connection refused\n",

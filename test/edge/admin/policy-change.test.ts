@@ -31,6 +31,21 @@ function disturb(times: number): void {
   };
 }
 
+test("A ban that is over is forgotten with the next one", async () => {
+  const untilMs = Date.now() + 3_600_000;
+  for (const ban of [
+    { by: "client", value: "over", untilMs: 1 },
+    { by: "client", value: "later", untilMs },
+    { by: "client", value: "for good" },
+  ])
+    expect((await broker.ask("POST", "/bans", { body: ban })).status).toBe(201);
+  const { items } = (await broker.ask("GET", "/bans")).json;
+  expect(items).toEqual([
+    { by: "client", value: "later", untilMs },
+    { by: "client", value: "for good" },
+  ]);
+});
+
 describe("Who has seen a version of the policy", () => {
   test("replaces that one, and is told the next", async () => {
     expect(await etag()).toBe('"0"');

@@ -44,6 +44,7 @@ describe("What is asked for wrongly is refused by place and kind, without its va
     ["PUT", "/policy", { bans: [{ by: secret, value: "x" }] }, /^bans\.0\.by: /],
     ["PUT", `/roles/${"r".repeat(65)}`, { rules: [] }, /^role: /],
     ["PUT", "/roles/__proto__", { rules: [rule] }, /^role: /],
+    ["PUT", "/users/ann", { password: "x", clientId: "a\0" }, /^clientId: /],
     ["POST", "/bans", { by: "client" }, /^value: /],
     ["POST", "/bans", { by: "client", value: "x", untilMs: secret }, /^untilMs: /],
     ["DELETE", "/bans?by=client", undefined, /^value: /],
