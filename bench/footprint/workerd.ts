@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { bundle } from "../../src/host/build.ts";
-import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, SHARD_UNIQUE_KEY } from "../../src/host/workerd-config.ts";
+import {
+  COMPATIBILITY_DATE,
+  COMPATIBILITY_FLAGS,
+  REGISTRY_UNIQUE_KEY,
+  SHARD_UNIQUE_KEY,
+} from "../../src/host/workerd-config.ts";
 import { CONTROL_FD, spawnChild, stopChild } from "../brokers/child.ts";
 import { Inspector } from "./inspector.ts";
 
@@ -136,10 +141,14 @@ const broker :Workerd.Worker = (
   compatibilityFlags = [${COMPATIBILITY_FLAGS.map((flag) => `"${flag}"`).join(", ")}],
   bindings = [
     (name = "SHARD", durableObjectNamespace = "Shard"),
+    (name = "REGISTRY", durableObjectNamespace = "Registry"),
     (name = "ANONYMOUS", text = "true"),
     (name = "FLUSHES_PER_SEC_MAX", text = "unlimited"),
   ],
-  durableObjectNamespaces = [(className = "Shard", uniqueKey = "${SHARD_UNIQUE_KEY}", enableSql = true)],
+  durableObjectNamespaces = [
+    (className = "Shard", uniqueKey = "${SHARD_UNIQUE_KEY}", enableSql = true),
+    (className = "Registry", uniqueKey = "${REGISTRY_UNIQUE_KEY}", enableSql = true),
+  ],
   durableObjectStorage = (localDisk = "objects"),
 );
 

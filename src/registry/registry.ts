@@ -96,7 +96,8 @@ export class Registry extends DurableObject<Env> {
     const parsed = userChangeSchema.safeParse(change);
     if (!parsed.success) return { ...refused(parsed.error), pendingShards: 0 };
     const answer = await this.#users.put(username, parsed.data);
-    return { ...answer, pendingShards: answer.type === "done" ? await this.#push.push() : 0 };
+    const isToBeTold = answer.type === "done" && this.#news.pendingCount > 0;
+    return { ...answer, pendingShards: isToBeTold ? await this.#push.push() : 0 };
   }
 
   async deleteUser(username: string): Promise<Told<{ readonly existed: boolean }>> {

@@ -70,7 +70,9 @@ export class UserBucket {
     if (known === undefined && this.#userCount() >= usersPerBucketMax)
       return refused("There are too many users");
     const user: User = { username: name, ...change, updatedAtMs: this.#nowMs() };
-    this.#change(name, (database) => writeUser(database, user, verifier));
+    // Of somebody new no shard can know anything that does not hold any more.
+    if (known === undefined) this.#database.write((database) => writeUser(database, user, verifier));
+    else this.#change(name, (database) => writeUser(database, user, verifier));
     this.#count = this.#userCount() + (known === undefined ? 1 : 0);
     this.#throttle.succeeded(name);
     return { type: "done", user };

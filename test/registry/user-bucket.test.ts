@@ -113,8 +113,10 @@ describe("A user", () => {
     expect(users.get("ann")).not.toHaveProperty("clientId");
   });
 
-  test("who is changed or deleted is noted for every shard, with the alarm; nobody is for nothing", async () => {
+  test("who is changed or deleted is noted for every shard, with the alarm; who is new, or was not there, is not", async () => {
     await users.put("ann", ann);
+    expect([news.number, guards]).toEqual([0, 0]);
+    await users.put("ann", { ...ann, roles: [] });
     users.delete("ann");
     expect(news.nextRound(2).tellings).toEqual([0, 1].map((shard) => ({ shard, subjects: ["ann"] })));
     expect([news.number, guards]).toEqual([2, 2]);
@@ -136,14 +138,16 @@ describe("A user", () => {
     expect(news.number).toBe(number);
   });
 
-  test("costs two rows, one of them for the shards, and no row to look for", async () => {
+  test("costs a row, a change another one for the shards, and to look for it none", async () => {
     await users.put("ann", ann);
     const before = sql.rowsWritten;
     await users.put("bob", ann);
-    expect(sql.rowsWritten - before).toBe(2);
+    expect(sql.rowsWritten - before).toBe(1);
+    await users.put("bob", { ...ann, roles: [] });
+    expect(sql.rowsWritten - before).toBe(3);
     users.get("bob");
     users.list("", 10);
-    expect(sql.rowsWritten - before).toBe(2);
+    expect(sql.rowsWritten - before).toBe(3);
   });
 
   test("is listed by name, page by page", async () => {
