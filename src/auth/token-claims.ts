@@ -5,8 +5,8 @@ import { allow, denyAs, type Verdict } from "./provider.ts";
 import { identifierLengthMax, ownRulesSchema, rolesSchema } from "./rule-schema.ts";
 import type { TokenConfig } from "./settings.ts";
 
-/** RFC 7519, section 4.1: claims about the token itself. */
-const registeredClaims = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+/** RFC 7519, section 4.1: claims about the token itself; and a name under which an object keeps nothing. */
+const leftOutClaims = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "__proto__"];
 
 const roles = z.union([z.string().transform(wordsOf).pipe(rolesSchema), rolesSchema]).default([]);
 const rules = ownRulesSchema.default([]);
@@ -30,7 +30,7 @@ export function identityOfClaims(
   if (!roleNames.success) return unusable(rolesClaim);
   const ownRules = rules.safeParse(claim(rulesClaim));
   if (!ownRules.success) return unusable(rulesClaim);
-  const special = new Set([...registeredClaims, usernameClaim, clientIdClaim, rolesClaim, rulesClaim]);
+  const special = new Set([...leftOutClaims, usernameClaim, clientIdClaim, rolesClaim, rulesClaim]);
   return allow({
     method: "token",
     username: username.data,

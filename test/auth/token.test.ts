@@ -85,6 +85,13 @@ describe("A token by a shared secret", () => {
     });
   });
 
+  test("leaves out a claim under whose name an object keeps nothing", async () => {
+    const claims = JSON.parse(`{"sub": "ann", "exp": ${good["exp"]}, "team": "red", "__proto__": "blue"}`);
+    const verdict = await provider({ JWT_SECRET: secret }).verify(await sign(claims));
+    expect(verdict).toMatchObject({ type: "allow" });
+    expect("identity" in verdict && Object.entries(verdict.identity.claims)).toEqual([["team", "red"]]);
+  });
+
   test("takes the claims that the settings name", async () => {
     const tokens = provider({
       JWT_SECRET: secret,

@@ -57,14 +57,14 @@ export class Delivering {
   }
 
   /** Whether the publisher of a message of that size is to be told that the session has no room for it. */
-  refuses({ outbound }: Session, sizeBytes: number): boolean {
-    if (outbound.logged && this.isLogFull) return true;
-    return this.#context.config.limits.queuePolicy === "refuse" && outbound.isFull(sizeBytes);
+  refuses(session: Session, sizeBytes: number, nowMs: number): boolean {
+    if (session.outbound.logged && this.isLogFull) return true;
+    return this.#context.config.limits.queuePolicy === "refuse" && this.#isFull(session, sizeBytes, nowMs);
   }
 
   /** Whether the message would be queued and not dropped, nor push out another one. */
-  hasRoom({ outbound }: Session, sizeBytes: number): boolean {
-    return !(outbound.logged && this.isLogFull) && !outbound.isFull(sizeBytes);
+  hasRoom(session: Session, sizeBytes: number, nowMs: number): boolean {
+    return !(session.outbound.logged && this.isLogFull) && !this.#isFull(session, sizeBytes, nowMs);
   }
 
   /** How long until full sockets are looked at again; undefined when nothing waits for them. */
@@ -159,21 +159,35 @@ export class Delivering {
     }
     if (!outbound.isFull(sizeBytes) && publication.expiresAtMs === undefined) return true;
     const drops = this.#context.config.limits.queuePolicy === "drop-oldest" && outbound.couldTake(sizeBytes);
+    this.#dropOldest(session, nowMs, () => drops && outbound.isFull(sizeBytes));
+    if (!outbound.isFull(sizeBytes)) return true;
+    this.#context.counters.droppedQueueFull += 1;
+    return false;
+  }
+
+  /** What has expired takes no room from others. */
+  #isFull(session: Session, sizeBytes: number, nowMs: number): boolean {
+    const { outbound } = session;
+    if (outbound.isFull(sizeBytes)) this.#dropOldest(session, nowMs, () => false);
+    return outbound.isFull(sizeBytes);
+  }
+
+  /** Drops what has expired from the front of the queue; and what has not, as long as there must be room. */
+  #dropOldest(session: Session, nowMs: number, mustMakeRoom: () => boolean): void {
+    const { outbound } = session;
+    const { counters } = this.#context;
     let droppedCount = 0;
     for (;;) {
-      const oldest = outbound.oldest(drops && outbound.isFull(sizeBytes));
+      const oldest = outbound.oldest(mustMakeRoom());
       if (oldest === undefined) break;
       const isOver = (oldest.expiresAtMs ?? Infinity) <= nowMs;
-      if (!isOver && !(drops && outbound.isFull(sizeBytes))) break;
-      if (isOver) this.#context.counters.droppedExpired += 1;
-      else this.#context.counters.droppedQueueFull += 1;
+      if (!isOver && !mustMakeRoom()) break;
+      if (isOver) counters.droppedExpired += 1;
+      else counters.droppedQueueFull += 1;
       outbound.dropOldest(oldest);
       droppedCount += 1;
     }
     if (droppedCount > 0) this.#noteDropped(session, nowMs);
-    if (!outbound.isFull(sizeBytes)) return true;
-    this.#context.counters.droppedQueueFull += 1;
-    return false;
   }
 
   /** The places of dropped messages may only be used anew together with the state that says so. */

@@ -25,19 +25,19 @@ export class LocalSubscribers implements Subscribers {
     this.#handOverElsewhere = handOverElsewhere;
   }
 
-  refusesUnshared(publication: Publication, publisherClientId: string): boolean {
+  refusesUnshared(publication: Publication, publisherClientId: string, nowMs: number): boolean {
     if (!this.#refusesSome(publication)) return false;
     const { recipients } = this.#tree.match(publication.message.topicName, publisherClientId);
     const sizeBytes = sizeOf(publication);
     return recipients.some(
-      ({ session, maximumQos }) => maximumQos > 0 && this.#delivering.refuses(session, sizeBytes),
+      ({ session, maximumQos }) => maximumQos > 0 && this.#delivering.refuses(session, sizeBytes, nowMs),
     );
   }
 
-  fullGroups(publication: Publication): string[] {
+  fullGroups(publication: Publication, nowMs: number): string[] {
     if (!this.#refusesSome(publication)) return [];
     const { groups } = this.#tree.match(publication.message.topicName, "");
-    const hasRoom = this.#roomFor(publication);
+    const hasRoom = this.#roomFor(publication, nowMs);
     return groups.filter((group) => !group.hasRoom(hasRoom)).map(({ filter }) => filter);
   }
 
@@ -50,7 +50,7 @@ export class LocalSubscribers implements Subscribers {
     const { recipients, groups } = this.#tree.match(publication.message.topicName, publisherClientId);
     for (const recipient of recipients) this.#deliverTo(recipient, publication, nowMs);
     for (const group of groups) {
-      const recipient = group.choose(this.#roomFor(publication)) ?? group.chooseAny();
+      const recipient = group.choose(this.#roomFor(publication, nowMs)) ?? group.chooseAny();
       if (recipient !== undefined) this.#deliverTo(recipient, publication, nowMs, isRemembered);
     }
     return recipients.length + groups.length > 0;
@@ -70,7 +70,7 @@ export class LocalSubscribers implements Subscribers {
     const { publication, sharedFilter, queues, isNumbered } = message;
     const group = this.#tree.group(sharedFilter);
     if (group === undefined || (!queues && group.members.online === 0)) return "nobody";
-    const hasRoom = this.#roomFor(publication);
+    const hasRoom = this.#roomFor(publication, nowMs);
     let recipient = queues ? group.choose(hasRoom) : group.chooseOnline(hasRoom);
     if (recipient === undefined && (!queues || this.#refusesSome(publication))) return "full";
     recipient ??= group.chooseAny();
@@ -92,11 +92,11 @@ export class LocalSubscribers implements Subscribers {
     return message.qos > 0 && this.#delivering.refusesSome;
   }
 
-  #roomFor(publication: Publication): (session: Session, maximumQos: QoS) => boolean {
+  #roomFor(publication: Publication, nowMs: number): (session: Session, maximumQos: QoS) => boolean {
     const sizeBytes = sizeOf(publication);
     const isQueued = publication.message.qos > 0;
     return (session, maximumQos) =>
-      !isQueued || maximumQos === 0 || this.#delivering.hasRoom(session, sizeBytes);
+      !isQueued || maximumQos === 0 || this.#delivering.hasRoom(session, sizeBytes, nowMs);
   }
 
   /** `awaitsCommit`: the message must not be seen before it is written that it went here. */

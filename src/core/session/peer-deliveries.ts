@@ -52,7 +52,7 @@ export class PeerDeliveries {
   }
 
   #deliver({ publication, publisherClientId }: Deliver, nowMs: number): Outcome {
-    if (this.#subscribers.refusesUnshared(publication, publisherClientId)) return queueFull;
+    if (this.#subscribers.refusesUnshared(publication, publisherClientId, nowMs)) return queueFull;
     const matches = this.#subscribers.deliverUnshared(publication, publisherClientId, nowMs);
     if (matches.isMatched) return success;
     return matches.isSubscribed ? nobody : { ...nobody, staleThrough: this.#routes.staleThrough(nowMs) };

@@ -33,9 +33,9 @@ export type SharedDelivery = "taken" | "nobody" | "full";
 /** What the owner of a topic asks of the sessions of its own shard. */
 export interface Subscribers {
   /** Whether the publisher is to be told that the message cannot be queued for everybody who should get it. */
-  refusesUnshared(publication: Publication, publisherClientId: string): boolean;
+  refusesUnshared(publication: Publication, publisherClientId: string, nowMs: number): boolean;
   /** Shared Subscriptions of which no member here has room, if their publishers are to be told. */
-  fullGroups(publication: Publication): readonly string[];
+  fullGroups(publication: Publication, nowMs: number): readonly string[];
   /**
    * To every session with a matching subscription, and to one member of each Shared Subscription. `isRemembered`: this
    * turn writes that the message came, so that it does not go to another member when it comes again.
@@ -139,8 +139,8 @@ export class TopicOwner {
     }
     // A full group may have members with room on other shards: those are asked one after the other.
     const refuses =
-      subscribers.refusesUnshared(publication, publisherClientId) ||
-      subscribers.fullGroups(publication).some((filter) => routes.groupOf(filter).size === 0);
+      subscribers.refusesUnshared(publication, publisherClientId, nowMs) ||
+      subscribers.fullGroups(publication, nowMs).some((filter) => routes.groupOf(filter).size === 0);
     return refuses ? queueFull : undefined;
   }
 

@@ -166,6 +166,24 @@ describe("With the policy to refuse", () => {
     expect(scene.subscriber.payloads.at(-1)).toBe("5");
   });
 
+  test.each(["a", "$share/g/a"])("what has expired takes no room: a subscription to %s", (topicFilter) => {
+    const limits = { queuePolicy: "refuse", queue: { messagesMax: 1, bytesMax: 1_000_000 } } as const;
+    const shard = new Harness({ shards: 1, limits });
+    const subscriber = SimulatedClient.connected(shard, { clientId: "s", sessionExpiryIntervalSec: week });
+    subscriber.subscribe(topicFilter, 1);
+    subscriber.disconnect();
+    const publisher = SimulatedClient.connected(shard);
+    publisher.publish("a", "short", { qos: 1, messageExpiryIntervalSec: 1 });
+    shard.advance(2000);
+    publisher.publish("a", "long", { qos: 1 });
+    shard.advance(100);
+    expect(publisher.last("puback").reasonCode).toBe(ReasonCode.Success);
+    expect(shard.counters.droppedExpired).toBe(1);
+    publisher.publish("a", "longer", { qos: 1 });
+    shard.advance(100);
+    expect(publisher.last("puback").reasonCode).toBe(ReasonCode.QuotaExceeded);
+  });
+
   test("QoS 2 ends with PUBREC, and the identifier may be used anew", () => {
     const scene = away("refuse");
     publish(scene, "1", "2", "3");
