@@ -270,7 +270,7 @@ export class ShardCore implements ShardContext {
     if (connection.isClosed) this.#connections.delete(connectionId);
   }
 
-  /** Everybody is judged again, connected or away. */
+  /** Everybody who is connected is judged again; who is away is when coming back. */
   #replacePolicy({ policy }: Input & { type: "policy" }, nowMs: number): void {
     if (this.unavailability !== undefined || !this.access.replacePolicy(policy)) return;
     this.load(nowMs);
