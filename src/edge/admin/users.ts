@@ -51,7 +51,8 @@ export const userRoutes: readonly AddRoute[] = [
     method: "put",
     path: "/users/{username}",
     needs: "users:write",
-    summary: "Makes or replaces a user; its connections end. Without a password it keeps the one it has",
+    summary:
+      "Makes a user, or replaces one, whose connections end. Without a password it keeps the one it has",
     params,
     body: documented(userChangeSchema),
     answer: z.object({ user: userSchema, pendingShards }),
